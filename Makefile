@@ -1,0 +1,33 @@
+# make demo: set up and run the main job. make test: set up, lint, types, tests.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test lint types clean
+.DELETE_ON_ERROR:
+
+demo: $(INSTALLED)
+	$(BIN)/python -m streamvdib demo --out out/demo
+
+test: lint types
+	$(BIN)/python -m pytest -q -m "not soak" $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The type checker does not follow an editable install's mapping, so it is given the layout of the wheel.
+types: $(INSTALLED)
+	rm -rf build/types && mkdir -p build/types/streamvdib
+	ln -s $(CURDIR)/streamvdib/* build/types/streamvdib/
+	ln -s $(CURDIR)/services $(CURDIR)/replay build/types/streamvdib/
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p streamvdib
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf .venv build out

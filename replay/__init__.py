@@ -1,0 +1,1 @@
+"""Recorded data sets, pacing, recording, simulation, and test-then-train evaluation."""

@@ -1,0 +1,1 @@
+"""The ZeroMQ side: decoded frames out, control in, figures for people and machines."""

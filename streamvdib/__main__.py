@@ -1,0 +1,7 @@
+"""``python -m streamvdib``."""
+
+import sys
+
+from streamvdib.cli import main
+
+sys.exit(main())
