@@ -1,0 +1,8 @@
+"""Neuron models, one file each: constants, state, one step, and the spike derivative.
+
+To add one, write its file and its line in ``NEURONS``.
+"""
+
+NEURONS = {
+    "srm": "streamvdib.neurons.srm:SRM",
+}
