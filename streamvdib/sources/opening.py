@@ -1,0 +1,148 @@
+"""Finds out what a path or an address is, by content, and opens it."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import os
+import re
+import zlib
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from streamvdib.errors import ConfigurationError, RecordingError, UnknownFormatError
+from streamvdib.events import SensorSize
+from streamvdib.sources.options import DEFAULT_MAX_GAP_US, DEFAULT_PACKET_US, ReadOptions
+from streamvdib.sources.source import EventSource
+
+FORMATS: dict[str, str] = {
+    "atis40": "streamvdib.sources.atis40",
+}
+"""Format family -> module with ``recognises`` and ``open_recording``; asked in this order."""
+
+SCHEMES: dict[str, str] = {}
+"""First word of an address -> ``module:function``, which is called with the whole address and
+the keyword options of ``open_source``. The address ``-`` is looked up as it is."""
+
+HEAD_BYTES = 1 << 16
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._]+):")
+
+
+def open_source(
+    uri: str | os.PathLike[str],
+    *,
+    sensor_size: SensorSize | None = None,
+    lenient: bool = False,
+    packet_us: int = DEFAULT_PACKET_US,
+    **options: object,
+) -> EventSource:
+    """Open a recording by its content, or a live source by its address.
+
+    Args:
+        uri: a path, or an address such as ``udp://0.0.0.0:3333``.
+        sensor_size: overrules what the source says of itself, or stands in where it is silent.
+        lenient: repair bad data in a recording and count it, instead of raising.
+        packet_us: how much of the sensor's time a packet covers at most, microseconds.
+        options: ``isolated`` (read in a child process), ``max_gap_us``, ``format`` (a key of
+            ``FORMATS``, instead of recognition), and those of one format or one scheme.
+
+    Raises:
+        UnknownFormatError: nothing recognises the content.
+        RecordingError: the file is absent, or its header cannot be meant.
+        MissingExtraError: the format needs a package that is not installed.
+    """
+    scheme = _scheme_of(uri)
+    if scheme is not None:
+        module_name, _, function_name = SCHEMES[scheme].partition(":")
+        opener = getattr(importlib.import_module(module_name), function_name)
+        live = opener(
+            os.fspath(uri),
+            sensor_size=sensor_size,
+            lenient=lenient,
+            packet_us=packet_us,
+            **options,
+        )
+        return cast("EventSource", live)
+    if options.pop("isolated", False):
+        from streamvdib.sources.isolated import isolated
+
+        return isolated(
+            uri, sensor_size=sensor_size, lenient=lenient, packet_us=packet_us, **options
+        )
+    return _open_recording(Path(uri), sensor_size, lenient, packet_us, options)
+
+
+def _scheme_of(uri: str | os.PathLike[str]) -> str | None:
+    """The key of ``SCHEMES`` that an address begins with; None for a path."""
+    text = os.fspath(uri)
+    if text in SCHEMES:
+        return text
+    match = _SCHEME.match(text)
+    if match is None or Path(text).exists():
+        return None
+    scheme = match.group(1).lower()
+    if scheme in SCHEMES:
+        return scheme
+    if text[match.end() :].startswith("//"):
+        known = ", ".join(sorted(SCHEMES))
+        raise ConfigurationError(f"an address must begin with one of: {known}; got {text}")
+    return None
+
+
+def _open_recording(
+    path: Path,
+    sensor_size: SensorSize | None,
+    lenient: bool,
+    packet_us: int,
+    options: dict[str, object],
+) -> EventSource:
+    max_gap_us = options.pop("max_gap_us", DEFAULT_MAX_GAP_US)
+    if not isinstance(max_gap_us, int):
+        raise ConfigurationError(f"max_gap_us must be a whole number; got {max_gap_us!r}")
+    wanted = options.pop("format", None)
+    if wanted is not None and wanted not in FORMATS:
+        raise ConfigurationError(f"format must be one of: {', '.join(FORMATS)}; got {wanted}")
+    name = recognise(path) if wanted is None else str(wanted)
+    read_options = ReadOptions(sensor_size, lenient, packet_us, max_gap_us, options)
+    return cast("EventSource", _module(name).open_recording(path, read_options))
+
+
+def recognise(path: str | os.PathLike[str]) -> str:
+    """The key of ``FORMATS`` whose module recognises the content of a file or bag folder.
+
+    Raises:
+        RecordingError: there is no such file, or it is empty.
+        UnknownFormatError: no format recognises it.
+    """
+    file = Path(path)
+    head = read_head(file)
+    for name in FORMATS:
+        if _module(name).recognises(head, file):
+            return name
+    raise UnknownFormatError(
+        f"{file}: a recording must be in one of the formats {', '.join(FORMATS)}; its content, "
+        f"which begins with {head[:16]!r}, is in none. Name the format with format=... if you "
+        "know it, or convert the file."
+    )
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of the content, unpacked if it is gzip; none for a folder."""
+    if path.is_dir():
+        return b""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        if head[:2] == b"\x1f\x8b":
+            with gzip.open(path, "rb") as unpacked:
+                head = unpacked.read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RecordingError(f"{path}: a recording must be readable; {error}") from error
+    if not head:
+        raise UnknownFormatError(f"{path}: a recording must hold data; the file is empty (0 bytes)")
+    return head
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(FORMATS[name])
