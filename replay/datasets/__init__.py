@@ -1,0 +1,1 @@
+"""Recorded data sets: folders of recordings with labels, targets and splits."""
