@@ -14,7 +14,7 @@ recording of N-Caltech101 is larger), else the ATIS's 304x240; ``sensor_size`` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from streamvdib.events import EventArray, SensorSize, empty_events
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block
+from streamvdib.sources.policy import Block, record_locator
 from streamvdib.sources.reading import count, open_stream, read_records
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import ATIS, DAVIS240
@@ -82,14 +82,7 @@ def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> 
         for offset, data in chunks:
             raw = np.frombuffer(data, np.uint8).reshape(-1, EVENT_BYTES)
             events, indices, overflow_us = _decode(raw, overflow_us, counters)
-            yield Block(events, _locate(offset, indices))
-
-
-def _locate(offset: int, indices: npt.NDArray[np.int64] | None) -> Callable[[int], int]:
-    """Offsets of events: every record is one, or those with these indices are."""
-    if indices is None:
-        return lambda index: offset + EVENT_BYTES * index
-    return lambda index: offset + EVENT_BYTES * int(indices[index])
+            yield Block(events, record_locator(offset, EVENT_BYTES, indices))
 
 
 def _decode(

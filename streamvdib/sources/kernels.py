@@ -39,20 +39,27 @@ def first_bad(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def window_starts(events: EventArray, packet_us: int) -> npt.NDArray[np.int64]:
-    """Index of the first event of each window of ``packet_us`` that holds events.
+def windows(
+    events: EventArray, packet_us: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The windows of ``packet_us`` that hold events: index of their first event, and their end.
 
     Args:
         events: in order of time, (n_events,).
         packet_us: length of a window, microseconds; windows begin at its multiples.
+
+    Returns:
+        The indices, and the times at which the windows end, microseconds.
     """
     starts = np.empty(len(events), dtype=np.int64)
-    n_starts = 0
+    ends_us = np.empty(len(events), dtype=np.int64)
+    n_windows = 0
     end_us = np.int64(-(1 << 62))
     for index in range(len(events)):
         t_us = events[index]["t_us"]
         if t_us >= end_us:
-            starts[n_starts] = index
-            n_starts += 1
             end_us = (t_us // packet_us + 1) * packet_us
-    return starts[:n_starts].copy()
+            starts[n_windows] = index
+            ends_us[n_windows] = end_us
+            n_windows += 1
+    return starts[:n_windows].copy(), ends_us[:n_windows].copy()

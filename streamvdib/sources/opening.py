@@ -17,6 +17,7 @@ from streamvdib.sources.options import DEFAULT_MAX_GAP_US, DEFAULT_PACKET_US, Re
 from streamvdib.sources.source import EventSource
 
 FORMATS: dict[str, str] = {
+    "aedat_legacy": "streamvdib.sources.aedat_legacy",
     "atis40": "streamvdib.sources.atis40",
 }
 """Format family -> module with ``recognises`` and ``open_recording``; asked in this order."""

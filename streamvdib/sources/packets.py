@@ -8,12 +8,13 @@ early, between two times.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from streamvdib.errors import RecordingError
 from streamvdib.events import EventArray, EventPacket, TimedImage, empty_events
-from streamvdib.sources.kernels import window_starts
+from streamvdib.sources.kernels import windows
 
 MAX_PENDING_EVENTS = 1 << 20
 MAX_EVENTS_AT_ONE_TIME = 1 << 24
@@ -33,6 +34,7 @@ class Packetiser:
         self._name = name
         self._pending: list[EventArray] = []  # of one window
         self._n_pending = 0
+        self._pending_end_us = 0
         self._images: list[TimedImage] = []
 
     def push(self, events: EventArray, images: Sequence[TimedImage] = ()) -> Iterator[EventPacket]:
@@ -42,13 +44,15 @@ class Packetiser:
             return
         if self._pending:
             if self._continues_window(events):
-                self._keep(events)
+                self._keep(events, self._pending_end_us)
                 return
             events = self._join(events)
-        starts = window_starts(events, self._packet_us)
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
-            yield from self._deliver(events[start:end], self._window_end(events[start]))
-        self._keep(events[starts[-1] :])
+        starts, ends_us = (column.tolist() for column in windows(events, self._packet_us))
+        for (start, end), end_us in zip(pairwise(starts), ends_us, strict=False):
+            if self._images:
+                yield from self._image_packets(end_us - self._packet_us)
+            yield self._packet(events[start:end], end_us)
+        self._keep(events[starts[-1] :], ends_us[-1])
         if self._n_pending > MAX_PENDING_EVENTS:
             yield from self._cut_early()
 
@@ -59,14 +63,16 @@ class Packetiser:
         if len(events):
             times.append(int(events[-1]["t_us"]))
         if times:
-            yield from self._deliver(events, max(times) + 1)
+            if len(events):
+                yield from self._image_packets(self._pending_end_us - self._packet_us)
+            yield self._packet(events, max(times) + 1)
 
     def _continues_window(self, events: EventArray) -> bool:
         """Whether all of ``events`` belong to the pending window, after what is there."""
         return bool(
             self._n_pending + len(events) <= MAX_PENDING_EVENTS
             and events[0]["t_us"] >= self._pending[-1][-1]["t_us"]
-            and events[-1]["t_us"] < self._window_end(self._pending[0][0])
+            and events[-1]["t_us"] < self._pending_end_us
         )
 
     def _join(self, events: EventArray) -> EventArray:
@@ -76,12 +82,11 @@ class Packetiser:
         self._pending, self._n_pending = [], 0
         return joined if in_order else joined[np.argsort(joined["t_us"], kind="stable")]
 
-    def _window_end(self, event: np.void) -> int:
-        return (int(event["t_us"]) // self._packet_us + 1) * self._packet_us
-
-    def _keep(self, events: EventArray) -> None:
+    def _keep(self, events: EventArray, end_us: int) -> None:
+        """Hold back events of the window that ends at ``end_us``."""
         self._pending.append(events)
         self._n_pending += len(events)
+        self._pending_end_us = end_us
 
     def _take_pending(self) -> EventArray:
         pieces, self._pending, self._n_pending = self._pending, [], 0
@@ -100,22 +105,22 @@ class Packetiser:
                 f"have t={last_us} us. Check the unit of the times."
             )
         if n_before:
-            yield from self._deliver(events[:n_before], last_us)
-        self._keep(events[n_before:].copy())
+            yield from self._image_packets(self._pending_end_us - self._packet_us)
+            yield self._packet(events[:n_before], last_us)
+        self._keep(events[n_before:].copy(), self._pending_end_us)
 
-    def _deliver(self, events: EventArray, end_us: int) -> Iterator[EventPacket]:
-        """One packet, and before it those that hold only images of earlier windows."""
-        if len(events) and self._images:
-            start_us = int(events[0]["t_us"]) // self._packet_us * self._packet_us
-            while self._images and self._images[0].t_us < start_us:
-                image_end_us = (self._images[0].t_us // self._packet_us + 1) * self._packet_us
-                yield self._packet(empty_events(), image_end_us)
-        yield self._packet(events, end_us)
+    def _image_packets(self, start_us: int) -> Iterator[EventPacket]:
+        """Packets without events, for images of windows that end by ``start_us``."""
+        while self._images and self._images[0].t_us < start_us:
+            end_us = (self._images[0].t_us // self._packet_us + 1) * self._packet_us
+            yield self._packet(empty_events(), end_us)
 
     def _packet(self, events: EventArray, end_us: int) -> EventPacket:
+        self.delivered_us = end_us
+        if not self._images:
+            return EventPacket(events, end_us)
         n_images = 0
         while n_images < len(self._images) and self._images[n_images].t_us < end_us:
             n_images += 1
         images, self._images = tuple(self._images[:n_images]), self._images[n_images:]
-        self.delivered_us = end_us
         return EventPacket(events, end_us, images)

@@ -17,6 +17,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from streamvdib.errors import EventOrderError, EventRangeError
 from streamvdib.events import EventArray, SensorSize, TimedImage
@@ -39,6 +40,21 @@ class Block:
     events: EventArray
     locate: Callable[[int], int]
     images: tuple[TimedImage, ...] = ()
+
+
+def record_locator(
+    offset: int, record_bytes: int, indices: npt.NDArray[np.int64] | None = None
+) -> Callable[[int], int]:
+    """Offsets of events that are records of one size.
+
+    Args:
+        offset: of the first record.
+        record_bytes: the size of one.
+        indices: which records are the events, (n_events,); None: all.
+    """
+    if indices is None:
+        return lambda index: offset + record_bytes * index
+    return lambda index: offset + record_bytes * int(indices[index])
 
 
 class Policy:
