@@ -1,0 +1,90 @@
+"""Cuts the events of a live source into packets whose time is over.
+
+An event may be handed on once nothing earlier or equal can come any more: a later event has
+come, or the device has promised it, or, on a silent scene only, the wall clock says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamvdib.events import EventArray, EventPacket, TimedImage, empty_events
+from streamvdib.sources.queue import MAX_IMAGES, Popped
+
+MAX_WAITING = 1 << 16
+
+
+class PacketCutter:
+    """What the consumer's side of a live source remembers.
+
+    Memory: at most ``MAX_WAITING`` events, which all have the newest time, and a few images.
+    """
+
+    def __init__(self, *, silence_us: int, clock_rate: float) -> None:
+        self.end_us: int | None = None  # of the last packet
+        self.n_delivered = 0
+        self.n_behind = 0  # events that came after the watermark had passed them
+        self.n_stuck = 0  # events dropped because the device's clock stands still
+        self._silence_us = silence_us
+        self._clock_rate = clock_rate
+        self._seen_us: int | None = None  # newest time that came out of the queue
+        self._waiting = empty_events()
+        self._images: tuple[TimedImage, ...] = ()
+
+    @property
+    def n_waiting(self) -> int:
+        """Events whose moment is not over."""
+        return len(self._waiting)
+
+    def cut(self, popped: Popped, now_us: int) -> EventPacket | None:
+        """The next packet; None if nothing is complete and time stands still.
+
+        Args:
+            popped: what came out of the queue.
+            now_us: wall clock.
+        """
+        events = self._on_time(popped.events)
+        if len(self._waiting):
+            events = np.concatenate([self._waiting, events])
+        images = self._images + popped.images
+        end_us = self._boundary(events, popped, now_us)
+        if end_us is None:
+            n_stuck = max(0, len(events) - MAX_WAITING)
+            self.n_stuck += n_stuck
+            self._waiting, self._images = events[n_stuck:], images[-MAX_IMAGES:]
+            return None
+        n_complete = int(np.searchsorted(events["t_us"], end_us))
+        self._waiting = events[n_complete:].copy()
+        self._images = tuple(image for image in images if image.t_us >= end_us)[-MAX_IMAGES:]
+        self.n_delivered += n_complete
+        self.end_us = end_us
+        complete = tuple(image for image in images if image.t_us < end_us)
+        return EventPacket(events[:n_complete], end_us, complete)
+
+    def _on_time(self, events: EventArray) -> EventArray:
+        """Without those that the watermark has already passed, which are counted."""
+        if not len(events):
+            return events
+        self._seen_us = int(events["t_us"][-1])
+        if self.end_us is None:
+            return events
+        n_behind = int(np.searchsorted(events["t_us"], self.end_us))
+        self.n_behind += n_behind
+        return events[n_behind:]
+
+    def _boundary(self, events: EventArray, popped: Popped, now_us: int) -> int | None:
+        """The time up to which nothing more will come; None if that is not news."""
+        bounds = []
+        if popped.horizon_us is not None:
+            bounds.append(popped.horizon_us)
+            self._seen_us = max(popped.horizon_us, self._seen_us or popped.horizon_us)
+        if len(events):
+            bounds.append(int(events["t_us"][-1]) + int(popped.ended))
+        if popped.drained and not popped.ended and not len(popped.events):
+            silent_us = now_us - popped.arrived_us - self._silence_us
+            if self._seen_us is not None and silent_us > 0 and self._clock_rate > 0:
+                bounds.append(self._seen_us + int(silent_us * self._clock_rate))
+        end_us = max(bounds, default=None)
+        if end_us is None or (self.end_us is not None and end_us <= self.end_us):
+            return None
+        return end_us
