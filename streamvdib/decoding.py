@@ -1,0 +1,37 @@
+"""From the spike window to natural frames: the decoder, its likelihood's mean, and the geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamvdib.model import Model
+from streamvdib.spike_window import SpikeWindow
+
+Frames = npt.NDArray[np.float32]
+
+
+class TorchDecoding:
+    """Runs the decoder as a torch module. Memory: what the decoder needs for one batch."""
+
+    def __init__(self, model: Model, window: SpikeWindow) -> None:
+        self.model, self.window = model, window
+        self.parameter = next(model.decoder.parameters())
+
+    def __call__(self) -> Frames:
+        """Estimates of every lane, (n_lanes, *output_shape)."""
+        with torch.inference_mode():
+            window = self.window.tensor(dtype=self.parameter.dtype, device=self.parameter.device)
+            estimate = self.model.likelihood.estimate(self.model.decoder(window))
+        return estimate.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+Decoding = Callable[[], Frames]
+
+
+def make_decoding(model: Model, window: SpikeWindow) -> Decoding:
+    """The quickest way to decode this model on this machine."""
+    return TorchDecoding(model, window)

@@ -1,0 +1,208 @@
+"""The spine: packets of events in, natural frames out, one time step after the other.
+
+    packet -> binner -> encoder -> spike window -> decoder -> frame
+                           ^                          |
+                           +----- learner, if any ----+
+
+``advance`` is all of it. The engine owns the memory (binner, encoder state, window); everything
+else it is given. It knows no learning rule, only the ``Learner`` protocol.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from streamvdib.backends import Backend, EncoderTrace, make_backend
+from streamvdib.binning import DEFAULT_MAX_GAP_US, Binner
+from streamvdib.decoding import make_decoding
+from streamvdib.encoder import Weights
+from streamvdib.errors import ConfigurationError, GeometryError
+from streamvdib.events import EventPacket
+from streamvdib.geometry import Geometry
+from streamvdib.input_steps import InputSteps
+from streamvdib.model import Model
+from streamvdib.spike_window import SpikeWindow
+from streamvdib.statistics import RunStatistics
+
+Target = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A natural frame, decoded from the last tau_d readout spike vectors."""
+
+    step: int  # the last time step it has seen
+    start_us: int  # sensor time at which its window begins
+    end_us: int  # sensor time at which its last step ends
+    pixels: npt.NDArray[np.float32]  # (n_streams, height, width), or (n_streams, n) for vectors
+
+
+class Learner(Protocol):
+    """Changes weights while the engine runs; the engine knows no more of it than this."""
+
+    @property
+    def update_every(self) -> int:
+        """Steps between updates."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether it only looks on."""
+
+    def watch(self, trace: EncoderTrace) -> None:
+        """Record what a chunk of steps leaves for learning; change nothing."""
+
+    def learn(self, window: SpikeWindow, target: Target | None, end_us: int) -> Weights | None:
+        """Change the decoder in place and return new encoder weights, or None if none changed."""
+
+    def restart(self) -> None:
+        """Forget what was recorded: the sensor's clock jumped."""
+
+
+class Targets(Protocol):
+    """The natural signal that the decoder should give at each moment."""
+
+    def at(self, end_us: int) -> Target | None:
+        """The target of a step that ends then, (n_streams, *output_shape); None: none known."""
+
+
+class Engine:
+    """Streams packets through a model.
+
+    Memory: binner, one encoder state of n_lanes, and the window; nothing grows with the stream.
+
+    Args:
+        model: what turns spikes into frames.
+        geometry: how the sensor feeds the model.
+        decode_every: steps between frames; 0 decodes only on demand.
+        seed: of the readout's random draws.
+        backend: "auto", "numba" or "torch".
+        policy: "raise" for recordings, "count" for live streams (see ``binning``).
+        max_gap_us: longer gaps restart the stream or are errors.
+        learner: learns while the engine runs, from ``targets``.
+        targets: what the learner learns from.
+        clock: seconds that only go up, for latencies.
+        backend_options: passed to the backend, such as ``dtype``.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        geometry: Geometry,
+        *,
+        decode_every: int = 1,
+        seed: int = 0,
+        backend: str = "auto",
+        policy: str = "raise",
+        max_gap_us: int = DEFAULT_MAX_GAP_US,
+        learner: Learner | None = None,
+        targets: Targets | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        **backend_options: Any,
+    ) -> None:
+        if decode_every < 0:
+            raise ConfigurationError(f"decode_every must be 0 or more steps; got {decode_every}")
+        if geometry.input_shape != tuple(model.encoder.input_shape):
+            raise GeometryError(
+                f"the geometry must give {model.encoder.input_shape}; it gives "
+                f"{geometry.input_shape}. Make it with fit_geometry."
+            )
+        self.model, self.geometry = model, geometry
+        self.decode_every, self.seed = decode_every, seed
+        self.learner, self.targets, self.clock = learner, targets, clock
+        self.binner = Binner(geometry, model.dt_us, policy=policy, max_gap_us=max_gap_us)
+        self.window = SpikeWindow(model.tau_d, geometry.n_lanes, model.encoder.n_outputs)
+        self.backend: Backend = make_backend(
+            backend,
+            model.encoder,
+            model.weights,
+            n_lanes=geometry.n_lanes,
+            seed=seed,
+            **backend_options,
+        )
+        self._decoding = make_decoding(model, self.window)
+        self.statistics = RunStatistics()
+        self.step = 0  # steps done
+        self.end_us = 0  # sensor time at which the last step ended
+
+    def advance(self, packet: EventPacket) -> list[Frame]:
+        """Push a packet; return the frames that fell due, in order."""
+        return [frame for inputs in self.binner.push(packet) for frame in self.run(inputs)]
+
+    def run(self, inputs: InputSteps) -> Iterator[Frame]:
+        """Advance over input steps, with a frame every ``decode_every`` steps."""
+        if inputs.restarts:
+            self.restart()
+        start = 0
+        while start < inputs.n_steps:
+            end = min(inputs.n_steps, start + self._steps_to_boundary())
+            self._advance_chunk(inputs.part(start, end))
+            start = end
+            if self.decode_every and self.step % self.decode_every == 0:
+                yield self.decode()
+            if self.learner is not None and self.step % self.learner.update_every == 0:
+                self._learn(self.learner)
+
+    def decode(self) -> Frame:
+        """The frame of this very moment, whatever ``decode_every`` says."""
+        began = self.clock()
+        estimates = self._decoding()
+        if estimates.ndim == 3:
+            estimates = self.geometry.assemble(estimates)[None]
+        self.statistics.decode_latency.add(self.clock() - began)
+        self.statistics.frames += 1
+        start_us = self.end_us - self.window.tau_d * self.model.dt_us
+        return Frame(self.step - 1, start_us, self.end_us, estimates)
+
+    def set_weights(self, weights: Weights) -> None:
+        """Use other encoder weights from the next step on."""
+        self.model = self.model.with_weights(weights)
+        self.backend.set_weights(weights)
+
+    def restart(self) -> None:
+        """Forget the past of encoder, window and learner; step numbers go on."""
+        state = self.model.encoder.initial_state(self.geometry.n_lanes)
+        self.backend.restore(type(state)(self.step, state.layers))
+        self.window.clear()
+        if self.learner is not None:
+            self.learner.restart()
+
+    def _steps_to_boundary(self) -> int:
+        """Steps until the next frame or update is due."""
+        periods = [self.decode_every] if self.decode_every else []
+        if self.learner is not None:
+            periods.append(self.learner.update_every)
+        return min((period - self.step % period for period in periods), default=self.window.tau_d)
+
+    def _advance_chunk(self, inputs: InputSteps) -> None:
+        began = self.clock()
+        if self.learner is None or self.learner.paused:
+            spikes = self.backend.advance(inputs)
+        else:
+            trace = self.backend.watch(inputs)
+            self.learner.watch(trace)
+            spikes = trace.spikes[-1]
+        self.window.push(spikes)
+        n_steps = inputs.n_steps
+        self.statistics.step_latency.add((self.clock() - began) / n_steps, n_steps)
+        self.statistics.steps += n_steps
+        self.statistics.spikes += int(np.count_nonzero(spikes))
+        self.step += n_steps
+        self.end_us = inputs.end_us
+
+    def _learn(self, learner: Learner) -> None:
+        """Hand the learner its target, and use the weights that it returns."""
+        if learner.paused:
+            return
+        began = self.clock()
+        target = None if self.targets is None else self.targets.at(self.end_us)
+        weights = learner.learn(self.window, target, self.end_us)
+        if weights is not None:
+            self.set_weights(weights)
+            self.statistics.updates += 1
+        self.statistics.learn_latency.add(self.clock() - began)
