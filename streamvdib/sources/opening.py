@@ -18,6 +18,7 @@ from streamvdib.sources.source import EventSource
 
 FORMATS: dict[str, str] = {
     "aedat_legacy": "streamvdib.sources.aedat_legacy",
+    "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",
 }
 """Format family -> module with ``recognises`` and ``open_recording``; asked in this order."""
