@@ -11,14 +11,14 @@ else it is given. It knows no learning rule, only the ``Learner`` protocol.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.backends import Backend, EncoderTrace, make_backend
+from streamvdib.backends import Backend, EncoderTrace, SpikeArray, make_backend
 from streamvdib.binning import DEFAULT_MAX_GAP_US, Binner
 from streamvdib.decoding import make_decoding
 from streamvdib.encoder import Weights
@@ -26,11 +26,14 @@ from streamvdib.errors import ConfigurationError, GeometryError
 from streamvdib.events import EventPacket
 from streamvdib.geometry import Geometry
 from streamvdib.input_steps import InputSteps
+from streamvdib.merging import StreamMerger
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 from streamvdib.statistics import RunStatistics
 
 Target = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.float32]
+Observer = Callable[[InputSteps, SpikeArray], object]  # the steps of a chunk, and y of each
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Frame:
     step: int  # the last time step it has seen
     start_us: int  # sensor time at which its window begins
     end_us: int  # sensor time at which its last step ends
-    pixels: npt.NDArray[np.float32]  # (n_streams, height, width), or (n_streams, n) for vectors
+    pixels: Pixels  # (n_streams, height, width), or (n_streams, n) for vectors
 
 
 class Learner(Protocol):
@@ -74,11 +77,12 @@ class Targets(Protocol):
 class Engine:
     """Streams packets through a model.
 
-    Memory: binner, one encoder state of n_lanes, and the window; nothing grows with the stream.
+    Memory: binner, one encoder state of all lanes, and the window; nothing grows with the stream.
 
     Args:
         model: what turns spikes into frames.
-        geometry: how the sensor feeds the model.
+        geometry: how the sensor feeds the model; None where input steps come ready made.
+        n_streams: independent streams of this geometry, as lanes of the one model.
         decode_every: steps between frames; 0 decodes only on demand.
         seed: of the readout's random draws.
         backend: "auto", "numba" or "torch".
@@ -93,8 +97,9 @@ class Engine:
     def __init__(
         self,
         model: Model,
-        geometry: Geometry,
+        geometry: Geometry | None,
         *,
+        n_streams: int = 1,
         decode_every: int = 1,
         seed: int = 0,
         backend: str = "auto",
@@ -107,32 +112,35 @@ class Engine:
     ) -> None:
         if decode_every < 0:
             raise ConfigurationError(f"decode_every must be 0 or more steps; got {decode_every}")
-        if geometry.input_shape != tuple(model.encoder.input_shape):
-            raise GeometryError(
-                f"the geometry must give {model.encoder.input_shape}; it gives "
-                f"{geometry.input_shape}. Make it with fit_geometry."
-            )
-        self.model, self.geometry = model, geometry
+        self.model, self.geometry, self.n_streams = model, geometry, n_streams
+        self.n_lanes = n_streams * (geometry.n_lanes if geometry else 1)
         self.decode_every, self.seed = decode_every, seed
         self.learner, self.targets, self.clock = learner, targets, clock
-        self.binner = Binner(geometry, model.dt_us, policy=policy, max_gap_us=max_gap_us)
-        self.window = SpikeWindow(model.tau_d, geometry.n_lanes, model.encoder.n_outputs)
+        self.binners = self._make_binners(policy, max_gap_us)
+        self._merger = StreamMerger(n_streams) if n_streams > 1 else None
+        self.window = SpikeWindow(model.tau_d, self.n_lanes, model.encoder.n_outputs)
         self.backend: Backend = make_backend(
             backend,
             model.encoder,
             model.weights,
-            n_lanes=geometry.n_lanes,
+            n_lanes=self.n_lanes,
             seed=seed,
             **backend_options,
         )
         self._decoding = make_decoding(model, self.window)
         self.statistics = RunStatistics()
+        self.observers: list[Observer] = []  # called after every chunk, before its frame
         self.step = 0  # steps done
         self.end_us = 0  # sensor time at which the last step ended
 
-    def advance(self, packet: EventPacket) -> list[Frame]:
-        """Push a packet; return the frames that fell due, in order."""
-        return [frame for inputs in self.binner.push(packet) for frame in self.run(inputs)]
+    def advance(self, packet: EventPacket, stream: int = 0) -> list[Frame]:
+        """Push a packet of one stream; return the frames that fell due, in order."""
+        return [
+            frame
+            for inputs in self.binners[stream].push(packet)
+            for merged in self._in_step(stream, inputs)
+            for frame in self.run(merged)
+        ]
 
     def run(self, inputs: InputSteps) -> Iterator[Frame]:
         """Advance over input steps, with a frame every ``decode_every`` steps."""
@@ -151,13 +159,18 @@ class Engine:
     def decode(self) -> Frame:
         """The frame of this very moment, whatever ``decode_every`` says."""
         began = self.clock()
-        estimates = self._decoding()
-        if estimates.ndim == 3:
-            estimates = self.geometry.assemble(estimates)[None]
+        estimates = self.assemble(self._decoding())
         self.statistics.decode_latency.add(self.clock() - began)
         self.statistics.frames += 1
         start_us = self.end_us - self.window.tau_d * self.model.dt_us
         return Frame(self.step - 1, start_us, self.end_us, estimates)
+
+    def assemble(self, images: Pixels) -> Pixels:
+        """Images of every lane into one per stream, (n_streams, height, width)."""
+        if self.geometry is None or images.ndim != 3:
+            return images
+        streams = np.split(images, self.n_streams)
+        return np.stack([self.geometry.assemble(tiles) for tiles in streams])
 
     def set_weights(self, weights: Weights) -> None:
         """Use other encoder weights from the next step on."""
@@ -166,11 +179,28 @@ class Engine:
 
     def restart(self) -> None:
         """Forget the past of encoder, window and learner; step numbers go on."""
-        state = self.model.encoder.initial_state(self.geometry.n_lanes)
+        state = self.model.encoder.initial_state(self.n_lanes)
         self.backend.restore(type(state)(self.step, state.layers))
         self.window.clear()
         if self.learner is not None:
             self.learner.restart()
+
+    def _make_binners(self, policy: str, max_gap_us: int) -> list[Binner]:
+        geometry = self.geometry
+        if geometry is None:
+            return []
+        if geometry.input_shape != tuple(self.model.encoder.input_shape):
+            raise GeometryError(
+                f"the geometry must give {self.model.encoder.input_shape}; it gives "
+                f"{geometry.input_shape}. Make it with fit_geometry."
+            )
+        return [
+            Binner(geometry, self.model.dt_us, policy=policy, max_gap_us=max_gap_us)
+            for _ in range(self.n_streams)
+        ]
+
+    def _in_step(self, stream: int, inputs: InputSteps) -> Iterable[InputSteps]:
+        return [inputs] if self._merger is None else self._merger.push(stream, inputs)
 
     def _steps_to_boundary(self) -> int:
         """Steps until the next frame or update is due."""
@@ -194,6 +224,8 @@ class Engine:
         self.statistics.spikes += int(np.count_nonzero(spikes))
         self.step += n_steps
         self.end_us = inputs.end_us
+        for observe in self.observers:
+            observe(inputs, spikes)
 
     def _learn(self, learner: Learner) -> None:
         """Hand the learner its target, and use the weights that it returns."""

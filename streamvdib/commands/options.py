@@ -1,0 +1,106 @@
+"""Options that several commands share, and the engine they describe."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from streamvdib.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from streamvdib.engine import Engine
+    from streamvdib.events import SensorSize
+    from streamvdib.model import Model
+
+DEFAULT_MODEL = "nmnist"
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that choose the model and fit the sensor to it."""
+    group = parser.add_argument_group("model and geometry")
+    group.add_argument("--model", default=DEFAULT_MODEL, help="a name or a file (%(default)s)")
+    group.add_argument("--dt-us", type=int, help="time step, microseconds (the model's own)")
+    group.add_argument("--every-us", type=int, help="time between frames (every step)")
+    group.add_argument("--crop", help="WIDTHxHEIGHT[+X+Y] of the sensor; centred without a corner")
+    group.add_argument("--downsample", type=int, default=1, help="pixels across that become one")
+    group.add_argument("--tile", action="store_true", help="cover the sensor with tiles")
+    group.add_argument("--overlap", type=int, default=0, help="pixels that tiles share")
+    group.add_argument("--seed", type=int, default=0, help="of the random draws (%(default)s)")
+    group.add_argument(
+        "--backend", default="auto", choices=("auto", "numba", "torch"), help="(%(default)s)"
+    )
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that say how sources are read."""
+    group = parser.add_argument_group("source")
+    group.add_argument("--sensor-size", help="WIDTHxHEIGHT, where the source does not say")
+    group.add_argument("--max-gap-us", type=int, default=60_000_000, help="(%(default)s)")
+    group.add_argument(
+        "--lenient", action="store_true", help="repair and count what would be an error"
+    )
+
+
+def sensor_size(text: str | None) -> SensorSize | None:
+    """``WIDTHxHEIGHT`` as a sensor size."""
+    from streamvdib.events import SensorSize
+
+    if text is None:
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigurationError(f"--sensor-size must read WIDTHxHEIGHT; got {text!r}")
+    return SensorSize(int(width), int(height))
+
+
+def load_chosen_model(arguments: argparse.Namespace) -> Model:
+    """The model of ``--model``, with the time step of ``--dt-us``."""
+    from streamvdib.model import load_model
+
+    model = load_model(arguments.model)
+    if arguments.dt_us is None:
+        return model
+    if arguments.dt_us < 1:
+        raise ConfigurationError(f"--dt-us must be at least 1 microsecond; got {arguments.dt_us}")
+    return replace(model, description={**model.description, "dt_us": arguments.dt_us})
+
+
+def steps_between_frames(every_us: int | None, dt_us: int) -> int:
+    """``--every-us`` in steps."""
+    if every_us is None:
+        return 1
+    if every_us < dt_us or every_us % dt_us:
+        raise ConfigurationError(
+            f"--every-us must be a multiple of the time step of {dt_us} us; got {every_us}"
+        )
+    return every_us // dt_us
+
+
+def make_engine(
+    arguments: argparse.Namespace, model: Model, sensor: SensorSize, *, is_live: bool
+) -> Engine:
+    """The engine that the arguments describe; torch gets one thread, as the engine steps alone."""
+    import torch
+
+    from streamvdib.engine import Engine
+    from streamvdib.geometry import fit_geometry
+
+    torch.set_num_threads(1)
+    geometry = fit_geometry(
+        sensor,
+        model.encoder.input_shape,
+        crop=arguments.crop,
+        downsample=arguments.downsample,
+        tile=arguments.tile,
+        overlap=arguments.overlap,
+    )
+    return Engine(
+        model,
+        geometry,
+        decode_every=steps_between_frames(arguments.every_us, model.dt_us),
+        seed=arguments.seed,
+        backend=arguments.backend,
+        policy="count" if is_live or arguments.lenient else "raise",
+        max_gap_us=arguments.max_gap_us,
+    )

@@ -1,0 +1,64 @@
+"""The closing table of a run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streamvdib.engine import Engine
+
+
+def closing_rows(
+    engine: Engine, *, seconds: float, source_counters: Mapping[str, int]
+) -> list[tuple[str, str]]:
+    """Names and figures of a finished run.
+
+    Args:
+        engine: after its last packet.
+        seconds: wall time that the run took.
+        source_counters: what the source skipped, repaired or lost, by cause.
+    """
+    statistics, binners = engine.statistics, engine.binners
+    events = sum(binner.counters.events for binner in binners)
+    sensor_s = statistics.steps * engine.model.dt_us / 1e6
+    rows = [
+        ("events", f"{events:,}"),
+        ("time steps", f"{statistics.steps:,} of {engine.model.dt_us} us"),
+        ("frames", f"{statistics.frames:,}"),
+        ("events per second", f"{events / max(seconds, 1e-9):,.0f}"),
+        ("real-time factor", f"{sensor_s / max(seconds, 1e-9):.1f} x"),
+        ("step latency p50 / p99", _percentiles(statistics.step_latency.percentile)),
+        ("decode latency p50 / p99", _percentiles(statistics.decode_latency.percentile)),
+        ("readout spikes per step", f"{statistics.spikes_per_step:.2f}"),
+    ]
+    if statistics.updates:
+        rows.append(("weight updates", f"{statistics.updates:,}"))
+    drops = dict(source_counters)
+    for name in ("outside", "off_sensor", "late", "restarts"):
+        drops[name] = drops.get(name, 0) + sum(getattr(b.counters, name) for b in binners)
+    rows.append(("dropped or repaired", _causes(drops)))
+    return rows
+
+
+def print_table(rows: list[tuple[str, str]], title: str) -> None:
+    """Print the rows on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows:
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def _percentiles(percentile: object) -> str:
+    assert callable(percentile)
+    values = [percentile(50), percentile(99)]
+    return " / ".join("-" if math.isnan(v) else f"{v * 1e6:,.1f} us" for v in values)
+
+
+def _causes(counters: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counters.items() if count) or "none"
