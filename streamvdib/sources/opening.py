@@ -17,6 +17,7 @@ from streamvdib.sources.options import DEFAULT_MAX_GAP_US, DEFAULT_PACKET_US, Re
 from streamvdib.sources.source import EventSource
 
 FORMATS: dict[str, str] = {
+    "aedat4": "streamvdib.sources.aedat4",
     "aedat_legacy": "streamvdib.sources.aedat_legacy",
     "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",

@@ -57,6 +57,11 @@ def record_locator(
     return lambda index: offset + record_bytes * int(indices[index])
 
 
+def block_locator(offset: int) -> Callable[[int], int]:
+    """The offset of what was decoded as one, for all of its events."""
+    return lambda _index: offset
+
+
 class Policy:
     """Checks the events of one recording in order, and repairs them if it may.
 

@@ -1,0 +1,203 @@
+"""AEDAT4, as written by iniVation's DV: events and APS frames; IMU and triggers are passed over.
+
+Packets are decoded by dv-processing, which unpacks LZ4 and ZSTD. Events are those of the first
+event stream of the camera that the option ``camera`` names, or of the only one. Frames come with
+the middle of their exposure, which is the time in the file, colour ones turned to grey.
+
+A file that was cut off is an error; ``lenient`` reads the packets that are whole, from a copy in
+the temporary folder, and counts ``truncated_bytes``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamvdib.errors import MissingExtraError, RecordingError, TruncatedRecordingError
+from streamvdib.events import EventArray, SensorSize, TimedImage, empty_events
+from streamvdib.sources.aedat4_container import (
+    MAGIC,
+    NO_TABLE,
+    Container,
+    read_container,
+    walk,
+)
+from streamvdib.sources.options import ReadOptions
+from streamvdib.sources.policy import Block, block_locator
+from streamvdib.sources.reading import REMEDY, count
+from streamvdib.sources.recording import Recording
+from streamvdib.sources.unpacked import plain_file
+
+_GREY_FROM_BGR = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether the file says that it is AEDAT 4."""
+    del path
+    return head.startswith(MAGIC)
+
+
+def open_recording(path: Path, options: ReadOptions) -> Recording:
+    """Open an AEDAT4 file.
+
+    Options: ``camera`` (its name in the file).
+
+    Raises:
+        MissingExtraError: dv-processing is not installed.
+    """
+    options.only("camera")
+    with _opened(path, options, {}) as (reader, _):
+        size = _sensor_size(reader, path)
+
+    def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
+        return _read_blocks(path, options, counters)
+
+    return Recording(path, "AEDAT4", options.sensor_size or size, read_blocks, options)
+
+
+def _sensor_size(reader: Any, path: Path) -> SensorSize:
+    if not reader.isEventStreamAvailable():
+        streams = ", ".join(reader.getStreamNames())
+        raise RecordingError(
+            f"{path}: must hold an event stream; it holds {streams or 'none'}. Record events too."
+        )
+    width, height = reader.getEventResolution()
+    return SensorSize(int(width), int(height))
+
+
+@contextmanager
+def _opened(
+    path: Path, options: ReadOptions, counters: dict[str, int]
+) -> Iterator[tuple[Any, Iterator[int]]]:
+    """A dv-processing reader, and the offsets of the event packets that it will give."""
+    try:
+        import dv_processing
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path}: AEDAT4", extra="aedat4", missing="dv-processing"
+        ) from error
+    camera = str(options.format_options.get("camera", ""))
+    with plain_file(path, suffix=".aedat4", lenient=options.lenient) as plain:
+        container = read_container(plain)
+        with _whole(plain, path, container, options, counters) as whole:
+            try:
+                reader = dv_processing.io.MonoCameraRecording(whole, camera)
+            except (RuntimeError, ValueError) as error:
+                raise RecordingError(
+                    f"{path}: must be a whole AEDAT4 file; the reader says, of what begins at "
+                    f"byte {container.first_packet}: {error}. {REMEDY}."
+                ) from error
+            yield reader, _event_packets(whole, container)
+
+
+@contextmanager
+def _whole(
+    plain: Path, path: Path, container: Container, options: ReadOptions, counters: dict[str, int]
+) -> Iterator[str]:
+    """A file whose packets are all whole: the file itself, or a shortened copy."""
+    n_bytes = plain.stat().st_size
+    if container.table_at != NO_TABLE and container.table_at < n_bytes:
+        yield str(plain)
+        return
+    end = container.first_packet
+    with plain.open("rb") as file:
+        for packet in walk(file, container, n_bytes):
+            if packet.is_whole:
+                end = packet.offset + packet.n_bytes
+    if not options.lenient and (end < n_bytes or container.table_at != NO_TABLE):
+        raise TruncatedRecordingError(
+            f"{path}: must end with a whole packet and the table of packets; it ends at byte "
+            f"{n_bytes}, its last whole packet at byte {end}. {REMEDY}, which drops the rest."
+        )
+    if end == n_bytes and container.table_at == NO_TABLE:
+        yield str(plain)
+        return
+    count(counters, "truncated_bytes", n_bytes - end)
+    with tempfile.NamedTemporaryFile(prefix="streamvdib-", suffix=".aedat4") as copy:
+        with plain.open("rb") as file:
+            shutil.copyfileobj(file, copy)
+        copy.truncate(end)
+        copy.seek(container.table_field_at)
+        copy.write(NO_TABLE.to_bytes(8, "little", signed=True))
+        copy.flush()
+        yield copy.name
+
+
+def _event_packets(whole: str, container: Container) -> Iterator[int]:
+    """Offsets of the packets of the first event stream; without end, so that none is missing."""
+    offset = container.first_packet
+    with open(whole, "rb") as file:
+        for packet in walk(file, container, Path(whole).stat().st_size):
+            if packet.stream in container.event_streams[:1]:
+                offset = packet.offset
+                yield offset
+    while True:
+        yield offset
+
+
+def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
+    with _opened(path, options, counters) as (reader, offsets):
+        frames = _Frames(reader) if reader.isFrameStreamAvailable() else None
+        while reader.isRunning("events"):
+            offset = next(offsets)
+            try:
+                batch = reader.getNextEventBatch("events")
+                if batch is None:
+                    continue
+                events = _events(batch.numpy())
+                images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
+            except (RuntimeError, ValueError, IndexError) as error:
+                raise RecordingError(
+                    f"{path}, byte {offset}: a packet must be whole; the reader says: {error}. "
+                    "Record or copy the file again."
+                ) from error
+            yield Block(events, block_locator(offset), images)
+        if frames:
+            yield Block(empty_events(), block_locator(0), frames.until(None))
+
+
+def _events(batch: npt.NDArray[np.void]) -> EventArray:
+    events = empty_events(len(batch))
+    events["t_us"], events["x"], events["y"] = batch["timestamp"], batch["x"], batch["y"]
+    events["on"] = batch["polarity"]
+    return events
+
+
+class _Frames:
+    """Frames in the order of the file, one read ahead."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._next = self._read()
+
+    def _read(self) -> TimedImage | None:
+        """The next frame at the middle of its exposure, which is the time in the file."""
+        frame = self._reader.getNextFrame("frames")
+        if frame is None:
+            return None
+        half = frame.exposure // 2 // timedelta(microseconds=1)
+        return TimedImage(int(frame.timestamp) + half, _grey(frame.image))
+
+    def until(self, t_us: int | None) -> tuple[TimedImage, ...]:
+        """Frames not later than ``t_us``; all for None."""
+        images = []
+        while self._next is not None and (t_us is None or self._next.t_us <= t_us):
+            images.append(self._next)
+            self._next = self._read()
+        return tuple(images)
+
+
+def _grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if pixels.ndim == 2:
+        return np.array(pixels)
+    if pixels.shape[2] == 1:
+        return np.array(pixels[:, :, 0])
+    return np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
