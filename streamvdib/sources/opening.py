@@ -17,6 +17,7 @@ from streamvdib.sources.options import DEFAULT_MAX_GAP_US, DEFAULT_PACKET_US, Re
 from streamvdib.sources.source import EventSource
 
 FORMATS: dict[str, str] = {
+    "svr": "streamvdib.sources.svr",
     "aedat4": "streamvdib.sources.aedat4",
     "aedat_legacy": "streamvdib.sources.aedat_legacy",
     "text": "streamvdib.sources.text",
@@ -24,7 +25,16 @@ FORMATS: dict[str, str] = {
 }
 """Format family -> module with ``recognises`` and ``open_recording``; asked in this order."""
 
-SCHEMES: dict[str, str] = {}
+SCHEMES: dict[str, str] = {
+    "-": "streamvdib.sources.pipe:open_pipe",
+    "pipe": "streamvdib.sources.pipe:open_pipe",
+    "udp": "streamvdib.sources.network:open_udp",
+    "dv": "streamvdib.sources.dv_network:open_dv",
+    "zmq": "streamvdib.services.event_source:open_zmq",
+    "inivation": "streamvdib.sources.cameras:open_camera",
+    "prophesee": "streamvdib.sources.cameras:open_camera",
+    "camera": "streamvdib.sources.cameras:open_camera",
+}
 """First word of an address -> ``module:function``, which is called with the whole address and
 the keyword options of ``open_source``. The address ``-`` is looked up as it is."""
 
