@@ -1,0 +1,1 @@
+"""The paper's experiments and others, each as a command: ``streamvdib reproduce NAME``."""

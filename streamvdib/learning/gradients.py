@@ -1,0 +1,197 @@
+"""One estimate of the gradient of the VDIB loss, from a window of steps; offline and online.
+
+    L = mean over decodes and lanes of [decoder loss] + beta * mean over lanes of [sum_t KL_t]
+
+``pathwise``: G = dL_decoder/dy, then through the Bernoulli draw as if y = sigma(u) (straight
+    through) and the KL in closed form:  delta = (G + beta dKL/dy) sigma'(u) + beta dKL/du.
+``score`` (eq. 11 to 14): delta = (l - baseline) (y - sigma(u)), l = decoder loss + beta * sum_t
+    log(p/q), one number per lane: the common learning signal.
+
+Then e-prop (module ``eprop``) into the readout and, through ``feedback``, the hidden layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from streamvdib.encoder import Encoder, LayerWeights, Weights
+from streamvdib.learning.baseline import Baseline
+from streamvdib.learning.decoder_signal import DecoderSignal
+from streamvdib.learning.eprop import backward_filtered, layer_gradient, source_signal
+from streamvdib.learning.feedback import alignment_gradient, direct_signal, feedback_name
+from streamvdib.learning.priors import cost
+from streamvdib.learning.rule import Rule
+from streamvdib.learning.sequence import LayerSequence
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Gradients by tensor name, and what they were made of."""
+
+    gradients: Tensors  # encoder.<layer>.<name>, prior.*, feedback.*; the decoder's are apart
+    decoder_loss: Tensor  # nats per decode, mean over lanes
+    information: Tensor  # nats per step, mean over lanes and steps, summed over neurons
+    spikes_per_step: Tensor  # of the readout, mean over lanes
+
+
+def readout_delta_pathwise(
+    readout: LayerSequence, signal: DecoderSignal, rule: Rule, prior_parameters: Tensors
+) -> tuple[Tensor, Tensor, Tensors]:
+    """dL/du of the readout, the closed-form cost per step and lane, and the prior's gradient."""
+    probability = torch.sigmoid(readout.potentials)
+    slope = probability * (1 - probability)
+    spikes = readout.spikes.detach().requires_grad_()
+    watched = {name: value.detach().requires_grad_() for name, value in prior_parameters.items()}
+    n_lanes = spikes.shape[1]
+    with torch.enable_grad():
+        logits = rule.prior.logits(watched, spikes)
+        information = cost(probability, readout.potentials, logits)
+        through_spikes, prior_gradient = _prior_gradients(information, spikes, watched, n_lanes)
+    to_potential = slope * (readout.potentials - logits.detach())
+    to_spikes = signal.window_gradient + rule.beta * through_spikes
+    delta = to_spikes * slope + (rule.beta / n_lanes) * to_potential
+    return delta, information.detach().sum(2), prior_gradient
+
+
+def readout_delta_score(
+    readout: LayerSequence,
+    signal: DecoderSignal,
+    rule: Rule,
+    prior_parameters: Tensors,
+    baseline: Baseline,
+) -> tuple[Tensor, Tensor, Tensors]:
+    """As ``readout_delta_pathwise``, from the common learning signal and eq. 19."""
+    watched = {name: value.detach().requires_grad_() for name, value in prior_parameters.items()}
+    n_lanes = readout.spikes.shape[1]
+    with torch.enable_grad():
+        logits = rule.prior.logits(watched, readout.spikes)
+        information = cost(readout.spikes, readout.potentials, logits)
+        _, prior_gradient = _prior_gradients(information, None, watched, n_lanes)
+    information = information.detach().sum(2)
+    common = signal.losses.mean(0) + rule.beta * information.sum(0)
+    centred = baseline.centred(common)
+    error = readout.spikes - torch.sigmoid(readout.potentials)
+    return error * (centred / n_lanes)[None, :, None], information, prior_gradient
+
+
+def _prior_gradients(
+    information: Tensor, spikes: Tensor | None, watched: Tensors, n_lanes: int
+) -> tuple[Tensor, Tensors]:
+    """d(mean over lanes of the summed cost) by past spikes and by the prior's parameters."""
+    wanted = ([] if spikes is None else [spikes]) + list(watched.values())
+    zero = torch.zeros((), dtype=information.dtype, device=information.device)
+    if not wanted or not information.requires_grad:
+        return zero, {}
+    found = torch.autograd.grad(information.sum() / n_lanes, wanted, allow_unused=True)
+    through_spikes = zero
+    if spikes is not None:
+        through_spikes = zero if found[0] is None else found[0]
+        found = found[1:]
+    return through_spikes, dict(zip(watched, found, strict=True))
+
+
+def encoder_gradients(
+    encoder: Encoder,
+    weights: Weights,
+    sequences: Sequence[LayerSequence],
+    delta: Tensor,
+    rule: Rule,
+    feedback: Tensors,
+) -> Tensors:
+    """e-prop from the readout's delta down to the first layer."""
+    gradients: Tensors = {}
+    last = len(encoder.layers) - 1
+    readout_delta = delta
+    readout_signal = delta
+    for index in range(last, -1, -1):
+        layer, source_shape = encoder.layers[index], encoder.source_shapes[index]
+        filtered = backward_filtered(layer, delta)
+        part = layer_gradient(
+            layer, weights[index], sequences[index], delta, filtered, source_shape
+        )
+        for name, tensor in part.tensors():
+            gradients[f"encoder.{index}.{name}"] = tensor
+        if index == last:
+            readout_signal = filtered.sum(0) if rule.credit == "windowed" else readout_delta
+            if rule.feedback == "aligned" and last > 0:
+                aligned = feedback_name(last - 1)
+                gradients[aligned] = alignment_gradient(part.synapses)
+        if index == 0:
+            break
+        if rule.feedback == "symmetric":
+            if rule.credit == "instantaneous":
+                filtered = delta.expand(filtered.shape)
+            sources = sequences[index].sources
+            learning = source_signal(layer, weights[index], sources, filtered, source_shape)
+        else:
+            learning = direct_signal(feedback[feedback_name(index - 1)], readout_signal)
+        below = encoder.layers[index - 1].neuron
+        delta = learning * below.spike_derivative(sequences[index - 1].potentials)
+    return gradients
+
+
+def estimate(
+    encoder: Encoder,
+    weights: Weights,
+    sequences: Sequence[LayerSequence],
+    signal: DecoderSignal,
+    rule: Rule,
+    learned: Tensors,
+    baseline: Baseline,
+) -> Estimate:
+    """The gradient of the VDIB loss by every tensor that the rule changes.
+
+    Args:
+        encoder: constants.
+        weights: current values.
+        sequences: what every layer saw and did over the window.
+        signal: from the decoder, over the same window.
+        rule: how to estimate.
+        learned: the prior's parameters and the feedback matrices, by name.
+        baseline: of ``score``; moved on by one update.
+    """
+    readout = sequences[-1]
+    prior_parameters = {name: t for name, t in learned.items() if name.startswith("prior.")}
+    if rule.estimator == "pathwise":
+        delta, information, prior_gradient = readout_delta_pathwise(
+            readout, signal, rule, prior_parameters
+        )
+    else:
+        delta, information, prior_gradient = readout_delta_score(
+            readout, signal, rule, prior_parameters, baseline
+        )
+    gradients = encoder_gradients(encoder, weights, sequences, delta, rule, learned)
+    gradients |= prior_gradient
+    return Estimate(
+        gradients,
+        signal.losses.mean(),
+        information.mean(),
+        readout.spikes.sum(2).mean(),
+    )
+
+
+def named_weights(weights: Weights) -> Tensors:
+    """Encoder weights by name."""
+    return {
+        f"encoder.{index}.{name}": tensor
+        for index, layer in enumerate(weights)
+        for name, tensor in layer.tensors()
+    }
+
+
+def weights_from(named: Tensors, n_layers: int) -> Weights:
+    """The inverse of ``named_weights``."""
+    return tuple(
+        LayerWeights(
+            named[f"encoder.{index}.synapses"],
+            named[f"encoder.{index}.feedback"],
+            named[f"encoder.{index}.bias"],
+        )
+        for index in range(n_layers)
+    )

@@ -1,0 +1,184 @@
+"""What learning changes and remembers, and one guarded update of it; shared online and offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from streamvdib.encoder import Weights
+from streamvdib.errors import CheckpointError, LearningError
+from streamvdib.learning.baseline import Baseline
+from streamvdib.learning.decoder_signal import decoder_signal
+from streamvdib.learning.feedback import initial_feedback
+from streamvdib.learning.gradients import Estimate, estimate, named_weights, weights_from
+from streamvdib.learning.optimisers import (
+    Adam,
+    Optimiser,
+    OptimiserState,
+    clip,
+    gradient_norm,
+)
+from streamvdib.learning.rule import Rule
+from streamvdib.learning.sequence import LayerSequence
+from streamvdib.model import Model
+
+Tensors = dict[str, Tensor]
+LARGEST_NORM = 1e6  # of a gradient in nats per unit of weight; beyond it the run has diverged
+LARGEST_WEIGHT = 1e4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Learning rates and the optimisers that use them."""
+
+    rule: Rule = field(default_factory=Rule)
+    encoder_optimiser: Optimiser = field(default_factory=Adam)
+    decoder_optimiser: Optimiser = field(default_factory=Adam)
+    learning_rate: float = 1e-3
+    decoder_learning_rate: float | None = None  # the encoder's if None
+    largest_norm: float = 0.0  # gradients are clipped to this common norm; 0: never
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one update was made of; tensors, so that nothing waits for the device."""
+
+    estimate: Estimate
+    norm: Tensor  # of the gradient before clipping
+
+
+class LearnerState:
+    """Weights, decoder, prior, feedback, baseline and optimiser memory, with one update.
+
+    Memory: up to four times the model's weights (Adam), six with a per-weight baseline.
+    """
+
+    def __init__(self, model: Model, settings: Settings, *, seed: int = 0) -> None:
+        self.model = model
+        self.settings = settings
+        self.rule = settings.rule
+        generator = torch.Generator().manual_seed(seed)
+        some = model.weights[-1].bias
+        self.learned = initial_feedback(model.encoder, self.rule.feedback, generator)
+        self.learned |= self.rule.prior.initial_parameters(model.encoder.n_outputs)
+        self.learned = {n: t.to(some.device, some.dtype) for n, t in self.learned.items()}
+        self.baseline = Baseline(self.rule)
+        self.encoder_memory, self.decoder_memory = OptimiserState(), OptimiserState()
+        self.encoder = {n: t.detach().clone() for n, t in named_weights(model.weights).items()}
+
+    @property
+    def weights(self) -> Weights:
+        """The encoder's weights as they are; they change in place."""
+        return weights_from(self.encoder, len(self.model.encoder.layers))
+
+    def update(
+        self,
+        sequences: tuple[LayerSequence, ...],
+        targets: Tensor,
+        steps: list[int],
+        learning_rate: float,
+        decoder_learning_rate: float,
+    ) -> Outcome:
+        """One update of everything.
+
+        Raises:
+            LearningError: the loss or gradient is not finite or too large; nothing has changed.
+        """
+        model = self.model
+        signal = decoder_signal(
+            model.decoder, model.likelihood, sequences[-1].spikes, targets, steps, model.tau_d
+        )
+        with torch.no_grad():
+            found = estimate(
+                model.encoder, self.weights, sequences, signal, self.rule, self.learned,
+                self.baseline,
+            )  # fmt: skip
+            self.baseline.finish(found.gradients)
+            together = found.gradients | {f"decoder.{n}": g for n, g in signal.gradients.items()}
+            norm = gradient_norm(together)
+            self._check(norm, found)
+            if self.settings.largest_norm > 0:
+                clip(together, norm, self.settings.largest_norm)
+            self._apply(found.gradients, signal.gradients, learning_rate, decoder_learning_rate)
+        return Outcome(found, norm)
+
+    def _apply(
+        self, encoder: Tensors, decoder: Tensors, learning_rate: float, decoder_rate: float
+    ) -> None:
+        settings = self.settings
+        settings.encoder_optimiser.update(
+            self.encoder | self.learned, encoder, self.encoder_memory, learning_rate
+        )
+        parameters = {name: p.data for name, p in self.model.decoder.named_parameters()}
+        settings.decoder_optimiser.update(parameters, decoder, self.decoder_memory, decoder_rate)
+
+    def _check(self, norm: Tensor, found: Estimate) -> None:
+        if type(norm) is not Tensor:  # a fake tensor has no value to look at
+            return
+        size, loss = float(norm), float(found.decoder_loss)
+        if not (size <= LARGEST_NORM and abs(loss) < float("inf")):
+            raise LearningError(
+                f"a gradient must be finite and at most {LARGEST_NORM:g}; got a norm of {size:g} "
+                f"at a decoder loss of {loss:g} nats. The last good weights are in place; "
+                "use a smaller learning rate or clipping."
+            )
+
+    def check_weights(self) -> None:
+        """Raise ``LearningError`` where a weight is not finite or beyond ``LARGEST_WEIGHT``."""
+        largest = max(float(tensor.abs().max()) for tensor in self.encoder.values())
+        if not largest <= LARGEST_WEIGHT:
+            raise LearningError(
+                f"weights must be finite and at most {LARGEST_WEIGHT:g}; got {largest:g}. "
+                "Use a smaller learning rate or clipping."
+            )
+
+    def tensors(self) -> Tensors:
+        """Everything that changes, by name (the decoder's weights included)."""
+        named = self.encoder | self.learned | self.baseline.state
+        named |= {f"decoder.{n}": t for n, t in self.model.decoder.state_dict().items()}
+        for prefix, memory in self._memories():
+            named |= {f"{prefix}.first.{n}": t for n, t in memory.first.items()}
+            named |= {f"{prefix}.second.{n}": t for n, t in memory.second.items()}
+            named[f"{prefix}.n_updates"] = torch.tensor(float(memory.n_updates))
+        return named
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what ``tensors`` gave.
+
+        Raises:
+            CheckpointError: a tensor is missing or has another shape.
+        """
+        for name, tensor in (self.encoder | self.learned).items():
+            _copy(name, tensor, tensors)
+        for name, tensor in self.model.decoder.state_dict().items():
+            _copy(f"decoder.{name}", tensor, tensors)
+        for prefix, memory in self._memories():
+            memory.first = _below(f"{prefix}.first.", tensors)
+            memory.second = _below(f"{prefix}.second.", tensors)
+            memory.n_updates = int(tensors[f"{prefix}.n_updates"])
+        self.baseline.load_state(
+            {n: t for n, t in tensors.items() if n.startswith("baseline.")}
+        )
+
+    def _memories(self) -> tuple[tuple[str, OptimiserState], ...]:
+        return (
+            ("optimiser.encoder", self.encoder_memory),
+            ("optimiser.decoder", self.decoder_memory),
+        )
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    return {n[len(prefix) :]: t.clone() for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _copy(name: str, into: Tensor, tensors: Mapping[str, Tensor]) -> None:
+    if name not in tensors or tensors[name].shape != into.shape:
+        came = tuple(tensors[name].shape) if name in tensors else "nothing"
+        raise CheckpointError(
+            f"{name} must have shape {tuple(into.shape)}; got {came}. "
+            "The checkpoint is of another model or rule."
+        )
+    into.copy_(tensors[name])

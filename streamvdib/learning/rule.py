@@ -1,0 +1,66 @@
+"""What a learning rule is made of: constants only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamvdib.errors import ConfigurationError
+from streamvdib.learning.priors import BernoulliPrior, Prior
+
+ESTIMATORS = ("pathwise", "score")
+FEEDBACKS = ("symmetric", "random", "aligned")
+CREDITS = ("windowed", "instantaneous")
+BASELINES = ("none", "mean", "per-weight", "leave-one-out")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the gradient of the VDIB loss (eq. 8) is estimated.
+
+    Attributes:
+        estimator: "pathwise" or "score" (module ``estimators``).
+        beta: weight of the information cost, eq. 8.
+        prior: q(y).
+        feedback: how the readout's signal reaches hidden layers: through the transposed weights
+            ("symmetric"), through fixed random ones ("random", eq. 21), or through random ones
+            that learn to align with the weights ("aligned").
+        credit: "windowed" sends the signal back through the spike response in time;
+            "instantaneous" is eq. 20's truncation: a step is credited with that step's signal.
+        baseline: what ``score`` takes off the common signal; "leave-one-out" is the mean of the
+            other samples of the same example, "per-weight" needs one lane.
+        n_samples: lanes in a row that show the same example ("leave-one-out").
+        baseline_rate: how fast the running means of "mean" and "per-weight" move.
+    """
+
+    estimator: str = "pathwise"
+    beta: float = 1e-3
+    prior: Prior = field(default_factory=BernoulliPrior)
+    feedback: str = "symmetric"
+    credit: str = "windowed"
+    baseline: str = "mean"
+    n_samples: int = 1
+    baseline_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("estimator", ESTIMATORS),
+            ("feedback", FEEDBACKS),
+            ("credit", CREDITS),
+            ("baseline", BASELINES),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigurationError(
+                    f"{name} must be one of {', '.join(choices)}; got {getattr(self, name)!r}"
+                )
+        if not self.beta >= 0.0:
+            raise ConfigurationError(f"beta must be 0 or more; got {self.beta}")
+        if self.baseline == "leave-one-out" and self.n_samples < 2:
+            raise ConfigurationError(
+                f"a leave-one-out baseline requires n_samples of at least 2; got {self.n_samples}"
+            )
+
+
+def rule_options(rule: Rule) -> dict[str, Any]:
+    """The rule as plain values, for checkpoints and cards."""
+    return {name: str(getattr(rule, name)) for name in rule.__dataclass_fields__}
