@@ -34,11 +34,11 @@ VARIATION_STREAM = 1 << 41
 
 @dataclass(frozen=True)
 class Variation:
-    """How recordings differ from one another, standard deviations."""
+    """How recordings differ from one another, standard deviations; as real ones do by default."""
 
-    shift: float = 0.2  # of the digit's place, pixels, each axis
-    delay_us: float = 2000.0  # of the start of the saccades
-    threshold: float = 0.1  # of the mean threshold, relative
+    shift: float = 0.09  # of the digit's place, pixels, each axis
+    delay_us: float = 1700.0  # of the start of the saccades
+    threshold: float = 0.03  # of the mean threshold, relative
     size: float = 0.0  # of the digit's size, relative
 
 

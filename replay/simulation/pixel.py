@@ -32,6 +32,7 @@ from .randomness import exponential, normal, uniform
 
 Float = npt.NDArray[np.float64]
 NEVER_US = 1e300
+PHASE_STREAM = 1 << 39
 THRESHOLD_STREAM = 1 << 40  # streams of draws; noise draws use the pixel's own index
 LEAST_THRESHOLD = 0.01  # v2e's floor: a smaller one would fire without end
 
@@ -92,10 +93,10 @@ def _require(holds: bool, name: str, what: str, came: float) -> None:
 
 @njit(cache=True, nogil=True)
 def draw_thresholds(seed: int, mean: float, spread: float, stream: int, out: Float) -> None:
-    """Fill ``out`` (n_pixels,) with the thresholds of one polarity (stream 0 ON, 1 OFF)."""
+    """Multiply ``out`` (n_pixels,) by the thresholds of one polarity (stream 0 ON, 1 OFF)."""
     for pixel in range(out.size):
         draw = normal(np.uint64(seed), THRESHOLD_STREAM + stream, pixel)
-        out[pixel] = max(mean + spread * draw, LEAST_THRESHOLD)
+        out[pixel] = max(out[pixel] * (mean + spread * draw), LEAST_THRESHOLD)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -186,15 +187,24 @@ def advance_pixel(
 
 @njit(cache=True, nogil=True)
 def reset_pixels(
-    seed: int, start: float, constants: tuple[float, float, float, float, float], states: Float
+    seed: int,
+    start: float,
+    constants: tuple[float, float, float, float, float],
+    theta_on: Float,
+    states: Float,
 ) -> None:
-    """States (n_pixels, 4) of pixels that have just been released at ``start``."""
-    noise = constants[2]
+    """States (n_pixels, 4) at ``start`` of pixels that have long looked at a still scene.
+
+    With a leak such a pixel is anywhere between two leak events, so its change since release
+    is uniform in [0, theta_on); without, it is zero.
+    """
+    _, leak, noise, _, _ = constants
     for pixel in range(states.shape[0]):
         states[pixel, 0] = 0.0
+        if leak > 0.0:
+            states[pixel, 0] = theta_on[pixel] * uniform(np.uint64(seed), PHASE_STREAM, pixel)
         states[pixel, 1] = start
+        states[pixel, 2] = NEVER_US
         states[pixel, 3] = 0.0
         if noise > 0.0:
             states[pixel, 2] = start + exponential(np.uint64(seed), pixel, 0) / noise
-        else:
-            states[pixel, 2] = NEVER_US

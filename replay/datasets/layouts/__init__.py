@@ -1,0 +1,1 @@
+"""One module per way in which a data set lies on disk."""
