@@ -11,17 +11,19 @@ else it is given. It knows no learning rule, only the ``Learner`` protocol.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from streamvdib.backends import Backend, EncoderTrace, SpikeArray, make_backend
 from streamvdib.binning import DEFAULT_MAX_GAP_US, Binner
 from streamvdib.decoding import make_decoding
 from streamvdib.encoder import Weights
+from streamvdib.engine_state import EngineState, put, take
 from streamvdib.errors import ConfigurationError, GeometryError
 from streamvdib.events import EventPacket
 from streamvdib.geometry import Geometry
@@ -65,6 +67,16 @@ class Learner(Protocol):
 
     def restart(self) -> None:
         """Forget what was recorded: the sensor's clock jumped."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Everything of it that changes, by name; not the model's own weights."""
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what ``tensors`` gave.
+
+        Raises:
+            CheckpointError: a tensor is missing or has another shape.
+        """
 
 
 class Targets(Protocol):
@@ -117,7 +129,7 @@ class Engine:
         self.decode_every, self.seed = decode_every, seed
         self.learner, self.targets, self.clock = learner, targets, clock
         self.binners = self._make_binners(policy, max_gap_us)
-        self._merger = StreamMerger(n_streams) if n_streams > 1 else None
+        self.merger = StreamMerger(n_streams) if n_streams > 1 else None
         self.window = SpikeWindow(model.tau_d, self.n_lanes, model.encoder.n_outputs)
         self.backend: Backend = make_backend(
             backend,
@@ -185,6 +197,18 @@ class Engine:
         if self.learner is not None:
             self.learner.restart()
 
+    def snapshot(self) -> EngineState:
+        """A copy of everything that changes; call it between packets."""
+        return take(self)
+
+    def restore(self, state: EngineState) -> None:
+        """Go on from a snapshot, bit for bit.
+
+        Raises:
+            CheckpointError: it is of another model or configuration; nothing has changed.
+        """
+        put(self, state)
+
     def _make_binners(self, policy: str, max_gap_us: int) -> list[Binner]:
         geometry = self.geometry
         if geometry is None:
@@ -200,7 +224,7 @@ class Engine:
         ]
 
     def _in_step(self, stream: int, inputs: InputSteps) -> Iterable[InputSteps]:
-        return [inputs] if self._merger is None else self._merger.push(stream, inputs)
+        return [inputs] if self.merger is None else self.merger.push(stream, inputs)
 
     def _steps_to_boundary(self) -> int:
         """Steps until the next frame or update is due."""

@@ -29,28 +29,28 @@ class StreamMerger:
         self.capacity = capacity
         self.filled = 0  # silent steps put in for streams that lag
         self.next_step = 0
-        self._queues: list[list[InputSteps]] = [[] for _ in range(n_streams)]
-        self._owed = [0] * n_streams  # silent steps already given, taken off what comes late
+        self.queues: list[list[InputSteps]] = [[] for _ in range(n_streams)]
+        self.owed = [0] * n_streams  # silent steps already given, taken off what comes late
 
     def push(self, stream: int, inputs: InputSteps) -> Iterator[InputSteps]:
         """Take steps of one stream; give the merged steps that are complete."""
-        late = min(self._owed[stream], inputs.n_steps)
-        self._owed[stream] -= late
+        late = min(self.owed[stream], inputs.n_steps)
+        self.owed[stream] -= late
         if late < inputs.n_steps:
-            self._queues[stream].append(inputs.part(late, inputs.n_steps))
-        ready = min(self._n_waiting(index) for index in range(len(self._queues)))
+            self.queues[stream].append(inputs.part(late, inputs.n_steps))
+        ready = min(self._n_waiting(index) for index in range(len(self.queues)))
         ahead = self._n_waiting(stream) - self.capacity
         n_steps = max(ready, ahead)
         if n_steps > 0:
-            yield self._merge([self._take(i, n_steps, inputs) for i in range(len(self._queues))])
+            yield self._merge([self._take(i, n_steps, inputs) for i in range(len(self.queues))])
 
     def _n_waiting(self, stream: int) -> int:
-        return sum(inputs.n_steps for inputs in self._queues[stream])
+        return sum(inputs.n_steps for inputs in self.queues[stream])
 
     def _take(self, stream: int, n_steps: int, like: InputSteps) -> list[InputSteps]:
         """The next ``n_steps`` of a stream, silent where it has none."""
         taken: list[InputSteps] = []
-        queue = self._queues[stream]
+        queue = self.queues[stream]
         while n_steps > 0 and queue:
             first = queue.pop(0)
             if first.n_steps > n_steps:
@@ -60,7 +60,7 @@ class StreamMerger:
             n_steps -= first.n_steps
         if n_steps > 0:
             self.filled += n_steps
-            self._owed[stream] += n_steps
+            self.owed[stream] += n_steps
             taken.append(_silence(n_steps, like))
         return taken
 
