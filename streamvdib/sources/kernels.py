@@ -11,7 +11,7 @@ from streamvdib.events import EventArray
 GOOD, EARLIER, OFF_SENSOR, LATER = 0, 1, 2, 3
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def first_bad(
     events: EventArray, last_t_us: int, width: int, height: int, max_gap_us: int
 ) -> tuple[int, int]:
@@ -38,7 +38,7 @@ def first_bad(
     return len(events), GOOD
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def windows(
     events: EventArray, packet_us: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

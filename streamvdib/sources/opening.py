@@ -20,6 +20,8 @@ FORMATS: dict[str, str] = {
     "svr": "streamvdib.sources.svr",
     "aedat4": "streamvdib.sources.aedat4",
     "aedat_legacy": "streamvdib.sources.aedat_legacy",
+    "prophesee_raw": "streamvdib.sources.prophesee_raw",
+    "prophesee_dat": "streamvdib.sources.prophesee_dat",
     "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",
 }

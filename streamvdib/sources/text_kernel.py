@@ -22,7 +22,7 @@ _MAX_ROUNDED = 1 << 62
 _LARGEST_COORDINATE = 65535
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _rounded(mantissa: int, exponent: int) -> int:
     """The value mantissa * 10^exponent, rounded; ``_MAX_ROUNDED`` if it is too large."""
     value = np.int64(mantissa)
@@ -41,7 +41,7 @@ def _rounded(mantissa: int, exponent: int) -> int:
     return value
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _number(data: npt.NDArray[np.uint8], start: int, scale: int) -> tuple[int, int]:
     """The number at ``start`` and where it ends; ends at ``start`` if there is none."""
     index = start
@@ -85,12 +85,12 @@ def _number(data: npt.NDArray[np.uint8], start: int, scale: int) -> tuple[int, i
     return (-value if negative else value), index
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _is_separator(byte: int) -> bool:
     return byte == 32 or byte == 9 or byte == 44 or byte == 59  # space tab , ;
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _line(
     data: npt.NDArray[np.uint8],
     start: int,
@@ -117,7 +117,7 @@ def _line(
         n_columns += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def parse_lines(
     data: npt.NDArray[np.uint8],
     columns: npt.NDArray[np.int64],

@@ -1,0 +1,196 @@
+"""Compiled decoders of Prophesee's EVT2, EVT2.1 and EVT3 words.
+
+    EVT2    32 bits   31-28 type   27-22 t low 6   21-11 x   10-0 y
+    EVT2.1  64 bits   63-60 type   59-54 t low 6   53-43 x of the first   42-32 y   31-0 mask
+    EVT3    16 bits   15-12 type   11-0 payload; row, column, time and polarity are remembered
+
+Time in EVT2 and 2.1 has 34 bits, 28 of them from the last TIME_HIGH word; in EVT3 24 bits, from
+TIME_HIGH and TIME_LOW. Both start again from zero (after 4.8 hours, after 16.8 s); a drop by
+more than half the range is taken as that. Events before the first TIME_HIGH have no time and
+are skipped. Format: docs.prophesee.ai, "Data encoding formats".
+
+A decoder stops when ``limit`` events are there, so that the word of an event can be found again
+by decoding once more from the same state.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from streamvdib.events import EventArray
+
+HAS_TIME, HIGH, LOW, LOOPS, ROW, BASE_COLUMN, POLARITY = 0, 1, 2, 3, 4, 5, 6
+TIMELESS, TRIGGERS, OTHER_WORDS, UNKNOWN_WORDS = 7, 8, 9, 10
+STATE_FIELDS = 11
+"""Fields of a decoder's state, an int64 array; the last four are counters."""
+
+MOST_EVENTS_OF_A_WORD = 32
+
+
+@njit(cache=True, nogil=True)
+def _set_high(state: npt.NDArray[np.int64], high: int, bits: int) -> None:
+    """Remember the high part of the time; count a loop if it started again."""
+    if state[HAS_TIME] and state[HIGH] - high > 1 << (bits - 1):
+        state[LOOPS] += 1
+    state[HIGH] = high
+    state[HAS_TIME] = 1
+
+
+@njit(cache=True, nogil=True)
+def _other(state: npt.NDArray[np.int64], kind: int) -> None:
+    """Count a word of EVT2 or 2.1 that is neither event nor time."""
+    if kind == 0xA:
+        state[TRIGGERS] += 1
+    elif kind == 0xE or kind == 0xF:
+        state[OTHER_WORDS] += 1
+    else:
+        state[UNKNOWN_WORDS] += 1
+
+
+@njit(cache=True, nogil=True)
+def decode_evt2(
+    words: npt.NDArray[np.uint32],
+    start: int,
+    state: npt.NDArray[np.int64],
+    events: EventArray,
+    limit: int,
+) -> tuple[int, int]:
+    """Decode EVT2.
+
+    Args:
+        words: (n_words,).
+        start: the first to decode.
+        state: (STATE_FIELDS,), changed.
+        events: filled, (limit + MOST_EVENTS_OF_A_WORD,) at least.
+        limit: stop when so many events are there.
+
+    Returns:
+        How many events, and the first word not decoded.
+    """
+    n_events, index = 0, start
+    while index < len(words) and n_events < limit:
+        word = np.int64(words[index])
+        index += 1
+        kind = word >> 28
+        if kind <= 1:
+            if state[HAS_TIME]:
+                event = events[n_events]
+                high = (state[LOOPS] << 28) | state[HIGH]
+                event["t_us"] = (high << 6) | ((word >> 22) & 0x3F)
+                event["x"] = (word >> 11) & 0x7FF
+                event["y"] = word & 0x7FF
+                event["on"] = kind == 1
+                n_events += 1
+            else:
+                state[TIMELESS] += 1
+        elif kind == 8:
+            _set_high(state, word & 0xFFFFFFF, 28)
+        else:
+            _other(state, kind)
+    return n_events, index
+
+
+@njit(cache=True, nogil=True)
+def decode_evt21(
+    words: npt.NDArray[np.uint64],
+    start: int,
+    state: npt.NDArray[np.int64],
+    events: EventArray,
+    limit: int,
+) -> tuple[int, int]:
+    """Decode EVT2.1; arguments and result as of ``decode_evt2``."""
+    n_events, index = 0, start
+    while index < len(words) and n_events < limit:
+        high_half = np.int64(words[index] >> np.uint64(32))
+        mask = np.int64(words[index] & np.uint64(0xFFFFFFFF))
+        index += 1
+        kind = high_half >> 28
+        if kind <= 1:
+            t_us = (state[LOOPS] << 34) | (state[HIGH] << 6) | ((high_half >> 22) & 0x3F)
+            x, y = (high_half >> 11) & 0x7FF, high_half & 0x7FF
+            while mask:
+                if mask & 1 and state[HAS_TIME]:
+                    event = events[n_events]
+                    event["t_us"], event["x"], event["y"] = t_us, x, y
+                    event["on"] = kind == 1
+                    n_events += 1
+                elif mask & 1:
+                    state[TIMELESS] += 1
+                mask >>= 1
+                x += 1
+        elif kind == 8:
+            _set_high(state, high_half & 0xFFFFFFF, 28)
+        else:
+            _other(state, kind)
+    return n_events, index
+
+
+@njit(cache=True, nogil=True)
+def _emit(
+    state: npt.NDArray[np.int64],
+    events: EventArray,
+    n_events: int,
+    column: int,
+    mask: int,
+) -> int:
+    """Add the events of a mask that begins at ``column``; gives the new number of events."""
+    t_us = (state[LOOPS] << 24) | (state[HIGH] << 12) | state[LOW]
+    while mask:
+        if mask & 1:
+            if state[HAS_TIME]:
+                event = events[n_events]
+                event["t_us"] = t_us
+                event["x"] = column
+                event["y"] = state[ROW]
+                event["on"] = state[POLARITY] != 0
+                n_events += 1
+            else:
+                state[TIMELESS] += 1
+        mask >>= 1
+        column += 1
+    return n_events
+
+
+@njit(cache=True, nogil=True)
+def decode_evt3(
+    words: npt.NDArray[np.uint16],
+    start: int,
+    state: npt.NDArray[np.int64],
+    events: EventArray,
+    limit: int,
+) -> tuple[int, int]:
+    """Decode EVT3; arguments and result as of ``decode_evt2``."""
+    n_events, index = 0, start
+    while index < len(words) and n_events < limit:
+        word = np.int64(words[index])
+        index += 1
+        kind, payload = word >> 12, word & 0xFFF
+        if kind == 0x2:
+            state[POLARITY] = payload >> 11
+            n_events = _emit(state, events, n_events, payload & 0x7FF, 1)
+        elif kind == 0x0:
+            state[ROW] = payload & 0x7FF
+        elif kind == 0x3:
+            state[POLARITY] = payload >> 11
+            state[BASE_COLUMN] = payload & 0x7FF
+        elif kind == 0x4:
+            n_events = _emit(state, events, n_events, state[BASE_COLUMN], payload)
+            state[BASE_COLUMN] += 12
+        elif kind == 0x5:
+            n_events = _emit(state, events, n_events, state[BASE_COLUMN], payload & 0xFF)
+            state[BASE_COLUMN] += 8
+        elif kind == 0x6:
+            state[LOW] = payload
+        elif kind == 0x8:
+            if payload != state[HIGH]:
+                state[LOW] = 0  # what was left of the old one would be late by up to 4 ms
+            _set_high(state, payload, 12)
+        elif kind == 0xA:
+            state[TRIGGERS] += 1
+        elif kind == 0x7 or kind == 0xE or kind == 0xF:
+            state[OTHER_WORDS] += 1
+        else:
+            state[UNKNOWN_WORDS] += 1
+    return n_events, index
