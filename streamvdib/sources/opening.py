@@ -20,6 +20,8 @@ FORMATS: dict[str, str] = {
     "svr": "streamvdib.sources.svr",
     "aedat4": "streamvdib.sources.aedat4",
     "aedat_legacy": "streamvdib.sources.aedat_legacy",
+    "aedat31": "streamvdib.sources.aedat31",
+    "event_stream": "streamvdib.sources.event_stream",
     "prophesee_raw": "streamvdib.sources.prophesee_raw",
     "prophesee_dat": "streamvdib.sources.prophesee_dat",
     "text": "streamvdib.sources.text",
@@ -67,7 +69,7 @@ def open_source(
         RecordingError: the file is absent, or its header cannot be meant.
         MissingExtraError: the format needs a package that is not installed.
     """
-    scheme = _scheme_of(uri)
+    scheme = "pipe" if Path(uri).is_fifo() else _scheme_of(uri)
     if scheme is not None:
         module_name, _, function_name = SCHEMES[scheme].partition(":")
         opener = getattr(importlib.import_module(module_name), function_name)
