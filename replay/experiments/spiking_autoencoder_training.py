@@ -142,6 +142,7 @@ def train(
         n_batches: stop after so many.
         say: told how it goes, now and then.
     """
+    torch.set_flush_denormal(True)  # moments of idle weights fade out; denormals cost 2x the time
     encoder = dense_network((images.shape[1], settings.n_hidden, images.shape[1]), settings.leak)
     rule = MembranePotentialRule(
         encoder,

@@ -5,4 +5,5 @@ To add one, write its file and its line in ``NEURONS``.
 
 NEURONS = {
     "srm": "streamvdib.neurons.srm:SRM",
+    "lif_hard_reset": "streamvdib.neurons.lif_hard_reset:LIFHardReset",
 }

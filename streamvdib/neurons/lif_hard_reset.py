@@ -82,7 +82,7 @@ class LIFHardReset:
         current: Tensor,
         parameters: NeuronParameters,
         state: LIFHardResetState,
-        draws: Tensor | None = None,  # noqa: ARG002 - the protocol's argument
+        draws: Tensor | None = None,
     ) -> LIFHardResetState:
         """One step (eq 1, 2); see ``Neuron.step`` for shapes."""
         potential = state.membrane_potential + self.threshold

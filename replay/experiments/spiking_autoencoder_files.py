@@ -1,0 +1,101 @@
+"""Results of single runs as files, so that an experiment can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from streamvdib.encoder import LayerWeights, Weights
+
+from ..datasets.idx import find_idx, read_images, read_labels
+from .spiking_autoencoder_runs import Run
+from .spiking_autoencoder_training import TrainedAutoencoder, score, train
+
+
+def read_pixels(data: Path, dataset: str, part: str) -> Tensor:
+    """Images of "train" or "t10k" from the folder of a data set, (n, 784) in [0, 1]."""
+    images = read_images(find_idx(data / dataset, f"{part}-images-idx3-ubyte"))
+    return torch.from_numpy(images.reshape(len(images), -1)).float() / 255.0
+
+
+def read_classes(data: Path, dataset: str, part: str) -> Tensor:
+    """Labels of "train" or "t10k", int64, (n,)."""
+    labels = read_labels(find_idx(data / dataset, f"{part}-labels-idx1-ubyte"))
+    return torch.from_numpy(labels).long()
+
+
+def perform(run: Run, data: Path, out: Path) -> dict[str, Any]:
+    """Train, score on all test images, and write ``<out>/runs/<name>.json`` and the weights."""
+    began = time.perf_counter()
+
+    def say(text: str) -> None:
+        elapsed = time.perf_counter() - began
+        print(f"{run.name}: {text}, {elapsed:.0f} s", flush=True)  # noqa: T201 - progress
+
+    trained = train(
+        read_pixels(data, run.dataset, "train"), run.settings, n_batches=run.n_batches, say=say
+    )
+    train_seconds = time.perf_counter() - began
+    scores = asdict(score(trained, read_pixels(data, run.dataset, "t10k")))
+    say(f"test MSE {scores['mse']:.4f}")
+    result = {
+        "name": run.name,
+        "dataset": run.dataset,
+        "settings": asdict(run.settings),
+        "n_batches": len(trained.curve),
+        "scores": scores,
+        "paper_mse": run.paper_mse,
+        "figure": run.figure,
+        "train_seconds": round(train_seconds, 1),
+        "curve": [[n, round(mse, 5), round(spike, 5)] for n, mse, spike in trained.curve],
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+    }
+    folder = out / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_weights(trained.weights, folder / f"{run.name}.safetensors")
+    (folder / f"{run.name}.json").write_text(json.dumps(result) + "\n")
+    return result
+
+
+def finished(run: Run, out: Path) -> dict[str, Any] | None:
+    """What ``perform`` wrote before, if it was with the same settings."""
+    path = out / "runs" / f"{run.name}.json"
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text())
+    same = result["settings"] == json.loads(json.dumps(asdict(run.settings)))
+    return result if same else None
+
+
+def write_weights(weights: Weights, path: Path) -> None:
+    """Synapses of every layer as float16; biases and feedback are zero in these networks."""
+    save_file(
+        {f"synapses.{k}": layer.synapses.half().contiguous() for k, layer in enumerate(weights)},
+        path,
+    )
+
+
+def read_weights(path: Path) -> Weights:
+    """What ``write_weights`` wrote."""
+    tensors = load_file(path)
+    weights = []
+    for index in range(len(tensors)):
+        synapses = tensors[f"synapses.{index}"].float()
+        zeros = torch.zeros(synapses.shape[2])
+        weights.append(LayerWeights(synapses, zeros, zeros.clone()))
+    return tuple(weights)
+
+
+def trained_from(run: Run, out: Path, encoder: Any) -> TrainedAutoencoder:
+    """A finished run's network, without its curve."""
+    weights = read_weights(out / "runs" / f"{run.name}.safetensors")
+    return TrainedAutoencoder(run.settings, encoder, weights, ())
