@@ -14,13 +14,12 @@ from .simulation.nmnist import (
     simulate_binned,
     simulate_nmnist,
 )
-from .simulation.packed import Crop, PackedSteps, pack_events
+from .simulation.packed import PackedSteps, pack_events
 from .simulation.pixel import PixelModel
 
 __all__ = [
     "NMNIST_SIZE",
     "NO_VARIATION",
-    "Crop",
     "Lens",
     "Motion",
     "PackedSteps",

@@ -163,7 +163,7 @@ class Buffers:
 
 def move_image(
     image: npt.NDArray[np.uint8], motion: Motion, lens: Lens, pixel: PixelModel,
-    size: SensorSize, seed: int, buffers: Buffers, fixed_pattern: Float | None = None,
+    size: SensorSize, seed: int, buffers: Buffers,
 ) -> int:  # fmt: skip
     """The events of an image moved along a path, unsorted, into ``buffers``.
 
@@ -175,8 +175,6 @@ def move_image(
         size: of the sensor.
         seed: what is random follows from it alone.
         buffers: room for the events.
-        fixed_pattern: factors of the OFF and ON thresholds, (2, height, width), if this very
-            sensor's mismatch is known; the random mismatch comes on top.
 
     Returns:
         How many there are. Events beyond the capacity are not made; a return value equal to
@@ -187,8 +185,8 @@ def move_image(
     down = top - math.floor(np.min(motion.y)) + 1
     whole = SensorSize(size.width + across, size.height + down)
     intensity = scene(image, lens, -left, -top, whole)
-    factors = np.ones((2, size.height, size.width)) if fixed_pattern is None else fixed_pattern
-    theta_off, theta_on = factors[0].flatten(), factors[1].flatten()
+    n_pixels = size.width * size.height
+    theta_on, theta_off = np.empty(n_pixels), np.empty(n_pixels)
     draw_thresholds(seed, pixel.threshold_on, pixel.threshold_mismatch, 0, theta_on)
     draw_thresholds(seed, pixel.threshold_off, pixel.threshold_mismatch, 1, theta_off)
     return int(

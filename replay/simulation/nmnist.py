@@ -19,10 +19,11 @@ from numba import njit
 
 from streamvdib.errors import ConfigurationError
 from streamvdib.events import EventArray, SensorSize
+from streamvdib.geometry import Box, Geometry
 
 from .moving import Buffers, Motion, move_image, sorted_events
 from .nmnist_fit import KNOTS_X, KNOTS_Y, LENS, PIXEL, STEP_US
-from .packed import Crop, PackedSteps, empty_steps, set_bits
+from .packed import PackedSteps, empty_steps, set_bits
 from .pixel import Float, PixelModel
 from .randomness import normal
 
@@ -70,7 +71,7 @@ def simulate_binned(
     *,
     dt_us: int = 10_000,
     n_steps: int = 31,
-    crop: Crop | None = None,
+    crop: Box | None = None,
     variation: Variation = Variation(),
     n_threads: int = 1,
 ) -> PackedSteps:
@@ -91,8 +92,7 @@ def simulate_binned(
         raise ConfigurationError(
             f"there must be one seed per image; got {len(images)} images, {len(seeds)} seeds"
         )
-    kept = crop or Crop(0, 0, *NMNIST_SIZE)
-    kept.check(NMNIST_SIZE)
+    kept = Geometry(NMNIST_SIZE, crop or Box(0, 0, *NMNIST_SIZE)).crop
     steps = empty_steps(len(images), n_steps, kept, dt_us)
 
     def run(part: range) -> None:
@@ -101,7 +101,7 @@ def simulate_binned(
             n_events = _simulate(_check(images[i]), int(seeds[i]), variation, buffers)
             _set_bits(
                 steps.bits[i], buffers.times[:n_events], buffers.where, NMNIST_SIZE.width,
-                dt_us, kept.left, kept.top, kept.width, kept.height,
+                dt_us, kept.x, kept.y, kept.width, kept.height,
             )  # fmt: skip
 
     with ThreadPoolExecutor(n_threads) as threads:

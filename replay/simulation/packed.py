@@ -8,32 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from streamvdib.errors import ConfigurationError
-from streamvdib.events import EventArray, SensorSize
+from streamvdib.events import EventArray
+from streamvdib.geometry import Box
 
 Bits = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Crop:
-    """The part of the sensor that is kept, in pixels from its top left."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    @classmethod
-    def centred(cls, sensor: SensorSize, width: int, height: int) -> Crop:
-        """The middle ``width`` x ``height`` pixels of a sensor."""
-        return cls((sensor.width - width) // 2, (sensor.height - height) // 2, width, height)
-
-    def check(self, sensor: SensorSize) -> None:
-        """Raise ``ConfigurationError`` unless the crop lies on ``sensor``."""
-        fits = self.left >= 0 and self.top >= 0 and self.width > 0 and self.height > 0
-        fits = fits and self.left + self.width <= sensor.width
-        if not (fits and self.top + self.height <= sensor.height):
-            raise ConfigurationError(f"a crop must lie on the {sensor} sensor; got {self}")
 
 
 @dataclass(frozen=True)
@@ -42,11 +20,11 @@ class PackedSteps:
 
     Input (polarity, row, column) of a step has the index ``(polarity * height + row) * width +
     column``, polarity 0 OFF and 1 ON; its bit is number index % 8 (least significant first) of
-    byte index // 8. Memory: n_recordings x n_steps x n_bytes.
+    byte index // 8: the order of ``streamvdib.geometry``. Memory: n_recordings x n_steps x n_bytes.
     """
 
     bits: Bits  # (n_recordings, n_steps, n_bytes)
-    crop: Crop
+    crop: Box
     dt_us: int
 
     @property
@@ -63,7 +41,7 @@ class PackedSteps:
         return flat.reshape(*chosen.shape[:2], 2, self.crop.height, self.crop.width)
 
 
-def empty_steps(n_recordings: int, n_steps: int, crop: Crop, dt_us: int) -> PackedSteps:
+def empty_steps(n_recordings: int, n_steps: int, crop: Box, dt_us: int) -> PackedSteps:
     """Recordings without an event."""
     n_bytes = (2 * crop.width * crop.height + 7) // 8
     return PackedSteps(np.zeros((n_recordings, n_steps, n_bytes), np.uint8), crop, dt_us)
@@ -77,7 +55,7 @@ def pack_events(events: EventArray, steps: PackedSteps, recording: int) -> None:
     set_bits(
         steps.bits[recording], events["t_us"], events["x"].astype(np.int64),
         events["y"].astype(np.int64), events["on"].astype(np.int64),
-        steps.dt_us, steps.crop.left, steps.crop.top, steps.crop.width, steps.crop.height,
+        steps.dt_us, steps.crop.x, steps.crop.y, steps.crop.width, steps.crop.height,
     )  # fmt: skip
 
 

@@ -93,10 +93,10 @@ def _require(holds: bool, name: str, what: str, came: float) -> None:
 
 @njit(cache=True, nogil=True)
 def draw_thresholds(seed: int, mean: float, spread: float, stream: int, out: Float) -> None:
-    """Multiply ``out`` (n_pixels,) by the thresholds of one polarity (stream 0 ON, 1 OFF)."""
+    """Fill ``out`` (n_pixels,) with the thresholds of one polarity (stream 0 ON, 1 OFF)."""
     for pixel in range(out.size):
         draw = normal(np.uint64(seed), THRESHOLD_STREAM + stream, pixel)
-        out[pixel] = max(out[pixel] * (mean + spread * draw), LEAST_THRESHOLD)
+        out[pixel] = max(mean + spread * draw, LEAST_THRESHOLD)
 
 
 @njit(cache=True, nogil=True, inline="always")
