@@ -28,6 +28,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "demo": Command("streamvdib.replay.commands.demo", "decode the digit recordings that ship"),
     "run": Command("streamvdib.commands.run", "decode events into natural frames"),
     "info": Command("streamvdib.commands.info", "say what a recording holds"),
     "models": Command("streamvdib.commands.models", "list the models that come with the package"),

@@ -1,0 +1,1 @@
+"""Subcommands that need data sets, simulation or experiments."""
