@@ -22,7 +22,7 @@ from streamvdib.errors import RecordingError
 from streamvdib.events import SensorSize, TimedImage, as_events, empty_events
 from streamvdib.sources.aedat_header import AedatHeader, read_header
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block, record_locator
+from streamvdib.sources.policy import Block, block_locator, record_locator
 from streamvdib.sources.reading import REMEDY, ByteStream, count, open_stream, truncated
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import smallest_known
@@ -148,7 +148,7 @@ def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> 
             else:
                 name = _TYPE_NAMES.get(packet.kind, "other_events")
                 count(counters, name, len(packet.data) // max(packet.event_bytes, 1))
-        yield Block(empty_events(), record_locator(0, 0), tuple(waiting))
+        yield Block(empty_events(), block_locator("the end"), tuple(waiting))
 
 
 def _polarity_block(packet: _Packet, images: list[TimedImage], counters: dict[str, int]) -> Block:

@@ -159,9 +159,9 @@ def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> 
                     f"{path}, byte {offset}: a packet must be whole; the reader says: {error}. "
                     "Record or copy the file again."
                 ) from error
-            yield Block(events, block_locator(offset), images)
+            yield Block(events, block_locator(f"byte {offset}"), images)
         if frames:
-            yield Block(empty_events(), block_locator(0), frames.until(None))
+            yield Block(empty_events(), block_locator("the end"), frames.until(None))
 
 
 def _events(batch: npt.NDArray[np.void]) -> EventArray:

@@ -7,7 +7,7 @@ Of an atis recording the threshold crossings are read, exposure measurements are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from streamvdib.sources.es_kernels import (
     decode_es,
 )
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block
+from streamvdib.sources.policy import Block, Locator
 from streamvdib.sources.reading import CHUNK_BYTES, REMEDY, count, open_stream, truncated
 from streamvdib.sources.recording import Recording
 
@@ -117,14 +117,14 @@ class EsDecoder:
 
     def _locator(
         self, raw: npt.NDArray[np.uint8], state: npt.NDArray[np.int64], offset: int
-    ) -> Callable[[int], int]:
+    ) -> Locator:
         """Decodes once more, up to the event that is asked for."""
 
-        def locate(index: int) -> int:
+        def locate(index: int) -> str:
             limit = index + 1
             events = empty_events(limit)
             _, end = decode_es(raw, 0, self._kind, self._height, state.copy(), events, limit)
-            return offset + int(end) - EVENT_BYTES
+            return f"byte {offset + int(end) - EVENT_BYTES}"
 
         return locate
 

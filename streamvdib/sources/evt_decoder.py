@@ -5,7 +5,7 @@ Memory: the words of one chunk and ``BLOCK_EVENTS`` events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from streamvdib.sources.evt_kernels import (
     decode_evt3,
     decode_evt21,
 )
-from streamvdib.sources.policy import Block
+from streamvdib.sources.policy import Block, Locator
 from streamvdib.sources.reading import count
 
 BLOCK_EVENTS = 1 << 17
@@ -100,13 +100,13 @@ class EvtDecoder:
 
     def _locator(
         self, words: npt.NDArray[Any], start: int, state: npt.NDArray[np.int64], offset: int
-    ) -> Callable[[int], int]:
+    ) -> Locator:
         """Decodes once more, up to the event that is asked for."""
 
-        def locate(index: int) -> int:
+        def locate(index: int) -> str:
             events = empty_events(index + 1 + MOST_EVENTS_OF_A_WORD)
             _, end = self._encoding.decode(words, start, state.copy(), events, index + 1)
-            return offset + (int(end) - 1) * self.word_bytes
+            return f"byte {offset + (int(end) - 1) * self.word_bytes}"
 
         return locate
 

@@ -24,6 +24,7 @@ FORMATS: dict[str, str] = {
     "event_stream": "streamvdib.sources.event_stream",
     "prophesee_raw": "streamvdib.sources.prophesee_raw",
     "prophesee_dat": "streamvdib.sources.prophesee_dat",
+    "numpy": "streamvdib.sources.numpy_files",
     "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",
 }

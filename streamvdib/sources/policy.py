@@ -26,6 +26,8 @@ from streamvdib.sources.reading import count
 
 RESET_US = 1_000_000
 
+Locator = Callable[[int], str]
+
 
 @dataclass(frozen=True)
 class Block:
@@ -33,18 +35,18 @@ class Block:
 
     Args:
         events: (n_events,).
-        locate: the byte offset of the event with this index, for messages.
+        locate: where the event with this index is, such as "byte 1024", for messages.
         images: natural frames no earlier than the block before, in order of time.
     """
 
     events: EventArray
-    locate: Callable[[int], int]
+    locate: Locator
     images: tuple[TimedImage, ...] = ()
 
 
 def record_locator(
     offset: int, record_bytes: int, indices: npt.NDArray[np.int64] | None = None
-) -> Callable[[int], int]:
+) -> Locator:
     """Offsets of events that are records of one size.
 
     Args:
@@ -53,13 +55,13 @@ def record_locator(
         indices: which records are the events, (n_events,); None: all.
     """
     if indices is None:
-        return lambda index: offset + record_bytes * index
-    return lambda index: offset + record_bytes * int(indices[index])
+        return lambda index: f"byte {offset + record_bytes * index}"
+    return lambda index: f"byte {offset + record_bytes * int(indices[index])}"
 
 
-def block_locator(offset: int) -> Callable[[int], int]:
-    """The offset of what was decoded as one, for all of its events."""
-    return lambda _index: offset
+def block_locator(place: str) -> Locator:
+    """The place of what was decoded as one, for all of its events."""
+    return lambda _index: place
 
 
 class Policy:
@@ -121,7 +123,7 @@ class Policy:
     def _raise(
         self, block: Block, events: EventArray, index: int, cause: int, last_us: int
     ) -> None:
-        where = f"{self._name}, byte {block.locate(index)}"
+        where = f"{self._name}, {block.locate(index)}"
         event = events[index]
         if cause == OFF_SENSOR:
             raise EventRangeError(

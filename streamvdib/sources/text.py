@@ -136,7 +136,7 @@ class TextParser:
         if cause != OK and not self._lenient:
             self._raise(cause, lines, bad_at, offset)
         count(self._counters, "bad_lines", n_bad)
-        return Block(events[:n_events], lambda index: offset + int(offsets[index]))
+        return Block(events[:n_events], lambda index: f"byte {offset + int(offsets[index])}")
 
     def _raise(self, cause: int, lines: bytes, start: int, offset: int) -> None:
         end = lines.find(b"\n", start)

@@ -1,0 +1,123 @@
+"""Columns of times, coordinates and polarities, of whatever type, made into events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamvdib.errors import ConfigurationError, RecordingError
+from streamvdib.events import EventArray, as_events
+
+NAMES = {
+    "t": ("t", "ts", "time", "times", "timestamp", "timestamps", "t_us", "t_s"),
+    "x": ("x", "xs", "col", "column"),
+    "y": ("y", "ys", "row"),
+    "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
+}
+SCALES_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+_UNIT_IN_NAME = re.compile(r"[_\[(](s|ms|us|ns)[\])]?$")
+_OFF_ANY_SENSOR = 65535
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """What each column is called in one recording."""
+
+    t: str
+    x: str
+    y: str
+    p: str
+
+
+def find_columns(names: Sequence[str]) -> ColumnNames | None:
+    """Which of ``names`` mean t, x, y and p; None if not all four are there."""
+    lower = {_UNIT_IN_NAME.sub("", name.lower()): name for name in names}
+    found = {
+        column: next((lower[alias] for alias in aliases if alias in lower), None)
+        for column, aliases in NAMES.items()
+    }
+    if any(name is None for name in found.values()):
+        return None
+    return ColumnNames(**{column: str(name) for column, name in found.items()})
+
+
+def time_unit(name: str, dtype: np.dtype[Any], options: Mapping[str, object]) -> str:
+    """The unit of a column of times: an option, its name, seconds if it has fractions.
+
+    Args:
+        name: of the column.
+        dtype: of the column.
+        options: ``time_unit`` "s", "ms", "us" or "ns".
+    """
+    unit = options.get("time_unit")
+    if unit is not None:
+        if unit not in SCALES_US:
+            raise ConfigurationError(
+                f"time_unit must be one of {', '.join(SCALES_US)}; got {unit!r}"
+            )
+        return str(unit)
+    if match := _UNIT_IN_NAME.search(name):
+        return match[1]
+    return "s" if dtype.kind == "f" else "us"
+
+
+def events_from_columns(
+    t: npt.NDArray[Any],
+    x: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    p: npt.NDArray[Any],
+    unit: str,
+    where: str,
+) -> EventArray:
+    """Columns into events.
+
+    Args:
+        t: times, (n_events,).
+        x: columns, (n_events,).
+        y: rows, (n_events,).
+        p: polarities: 1 or true is ON, 0, -1 and false are OFF, (n_events,).
+        unit: of the times.
+        where: file and place, for messages.
+
+    Raises:
+        RecordingError: a column is no number or a polarity is none.
+    """
+    for column, values in (("t", t), ("x", x), ("y", y), ("p", p)):
+        if values.dtype.kind not in "iufb":
+            raise RecordingError(
+                f"{where}: column {column} must hold numbers; it is of type {values.dtype}"
+            )
+    if p.dtype.kind != "b" and not ((p == 0) | (np.abs(p.astype(np.int64)) == 1)).all():
+        raise RecordingError(
+            f"{where}: polarities must be -1, 0 or 1; got {p[(p != 0) & (abs(p) != 1)][0]}. Name "
+            "the columns with columns=... if their order is another."
+        )
+    return as_events(_times(t, unit, where), _coordinates(x), _coordinates(y), p > 0)
+
+
+def _times(t: npt.NDArray[Any], unit: str, where: str) -> npt.NDArray[np.int64]:
+    scale = SCALES_US[unit]
+    if t.dtype.kind == "f":
+        scaled = t.astype(np.float64) * scale
+        if not (np.abs(scaled) < 2.0**62).all():
+            raise RecordingError(
+                f"{where}: times must be finite and in the unit stated ({unit}); some are not. "
+                "Give the unit with time_unit=..."
+            )
+        return np.rint(scaled).astype(np.int64)
+    times = t.astype(np.int64)
+    return times // 1000 if unit == "ns" else times * int(scale)
+
+
+def _coordinates(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    """Unsigned 16 bits; what does not fit lies off any sensor."""
+    if values.dtype == np.uint16:
+        return values
+    with np.errstate(invalid="ignore"):
+        fits = (values >= 0) & (values < _OFF_ANY_SENSOR)
+    return np.where(fits, values, _OFF_ANY_SENSOR).astype(np.uint16)
