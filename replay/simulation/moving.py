@@ -109,14 +109,30 @@ def scene(
     return np.asarray(lens.black + _blur(rows, image, columns.T, contrast), np.float64)
 
 
+@njit(cache=True, nogil=True)
+def _corners(rows: Float, columns: Float) -> tuple[Integer, Integer, Float]:
+    """For each time the fine sample up and left of the image's place, and four weights."""
+    top, left = rows.astype(np.int64), columns.astype(np.int64)
+    weights = np.empty((rows.size, 4))
+    for step in range(rows.size):
+        down, right = rows[step] - top[step], columns[step] - left[step]
+        weights[step, 0] = (1.0 - down) * (1.0 - right)
+        weights[step, 1] = (1.0 - down) * right
+        weights[step, 2] = down * (1.0 - right)
+        weights[step, 3] = down * right
+    return top, left, weights
+
+
 @njit(cache=True, nogil=True, inline="always")
-def _read(grid: Float, row: float, column: float) -> float:
-    """The value between four samples of ``grid``."""
-    top, left = int(row), int(column)
-    down, right = row - top, column - left
-    upper = grid[top, left] * (1.0 - right) + grid[top, left + 1] * right
-    lower = grid[top + 1, left] * (1.0 - right) + grid[top + 1, left + 1] * right
-    return float(upper * (1.0 - down) + lower * down)
+def _read(grid: Float, row: int, column: int, weights: Float) -> float:
+    """The value between four samples of ``grid``; exactly theirs if they are equal."""
+    first = grid[row, column]
+    return float(
+        first
+        + weights[1] * (grid[row, column + 1] - first)
+        + weights[2] * (grid[row + 1, column] - first)
+        + weights[3] * (grid[row + 1, column + 1] - first)
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -128,22 +144,29 @@ def _move(
     """Fill ``event_times`` and ``where`` pixel by pixel; returns the number of events."""
     states = np.empty((width * height, 4))
     reset_pixels(seed, times[0], constants, theta_on, states)
-    still = constants[1] == 0.0  # no leak: a pixel that sees no change does nothing
+    top, left, weights = _corners(rows, columns)
+    leak = constants[1]
     n_events = 0
     for pixel in range(width * height):
         row, column = (pixel // width) * FINE, (pixel % width) * FINE
-        state = states[pixel]
-        before = _read(levels, row + rows[0], column + columns[0])
+        state, on, off = states[pixel], theta_on[pixel], theta_off[pixel]
+        before = _read(levels, row + top[0], column + left[0], weights[0])
         for step in range(1, times.size):
-            at_row, at_column = row + rows[step], column + columns[step]
-            target = _read(levels, at_row, at_column)
-            after = before + _read(gains, at_row, at_column) * (target - before)
-            if still and after == before and state[2] >= times[step]:
-                continue
-            n_events = advance_pixel(
-                times[step - 1], times[step], before, after, pixel, seed, constants,
-                theta_on[pixel], theta_off[pixel], state, event_times, where, n_events,
-            )  # fmt: skip
+            start, end = times[step - 1], times[step]
+            at_row, at_column = row + top[step], column + left[step]
+            after = before
+            target = _read(levels, at_row, at_column, weights[step])
+            if target != before:
+                gain = _read(gains, at_row, at_column, weights[step])
+                after = before + gain * (target - before)
+            change = state[0] + (after - before) + leak * (end - start)
+            if state[1] <= start and state[2] >= end and -off < change < on:
+                state[0] = change  # no event in this step: the usual case, kept short
+            else:
+                n_events = advance_pixel(
+                    start, end, before, after, pixel, seed, constants, on, off, state,
+                    event_times, where, n_events,
+                )  # fmt: skip
             before = after
     return n_events
 
