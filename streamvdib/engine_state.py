@@ -22,7 +22,7 @@ from torch import Tensor
 from streamvdib.encoder import EncoderState
 from streamvdib.errors import CheckpointError, StreamVdibError
 from streamvdib.input_steps import InputSteps
-from streamvdib.model import fill_model
+from streamvdib.model import fill_model, tensors_digest
 from streamvdib.neurons.neuron import NeuronState
 
 if TYPE_CHECKING:
@@ -133,11 +133,8 @@ def configuration(engine: Engine) -> Table:
 def state_digest(state: EngineState) -> str:
     """SHA-256 of what a run's future depends on: all but latencies, which depend on the machine."""
     digest = hashlib.sha256(json.dumps(dict(state.about), sort_keys=True).encode())
-    for name in sorted(state.tensors):
-        if not name.startswith("statistics."):
-            tensor = state.tensors[name].contiguous()
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    lasting = {n: t for n, t in state.tensors.items() if not n.startswith("statistics.")}
+    digest.update(tensors_digest(lasting).encode())
     return digest.hexdigest()
 
 
