@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from streamvdib.events import EventPacket, SensorSize
 
@@ -55,7 +56,7 @@ class Encoder:
         """Nothing is missing."""
 
 
-def _times(stored_us: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _times(stored_us: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """Big-endian 23-bit times, (n, 3) bytes."""
     shifted = stored_us[:, None] >> np.array([16, 8, 0])
     return np.asarray(shifted & np.array([0x7F, 0xFF, 0xFF]), dtype=np.uint8)

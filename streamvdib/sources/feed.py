@@ -24,9 +24,15 @@ class Feed(Protocol):
     """
 
     name: str
-    sensor_size: SensorSize
-    time_bits: int  # 32: the device's clock passes zero every 71.6 minutes; 64: never
     counters: dict[str, int]
+
+    @property
+    def sensor_size(self) -> SensorSize:
+        """Known once the feed has been opened."""
+
+    @property
+    def time_bits(self) -> int:
+        """32: the device's clock passes zero every 71.6 minutes; 64: it never does."""
 
     def open(self) -> None:
         """Connect.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from streamvdib.errors import ConfigurationError, LiveSourceError
+from streamvdib.errors import ConfigurationError, LiveSourceError, StreamVdibError
 from streamvdib.events import EventPacket, TimedImage
 from streamvdib.sources.clock import Clock, SystemClock
 from streamvdib.sources.cutter import PacketCutter
@@ -79,7 +79,7 @@ class LiveSource:
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failure: LiveSourceError | None = None
+        self._failure: StreamVdibError | None = None
         self._is_connected = False
         self._n_received = self._n_reconnections = 0
         self._connect_first()
@@ -181,11 +181,14 @@ class LiveSource:
         try:
             while not self._stop.is_set() and self._read_once():
                 pass
-        except Exception as error:  # the consumer raises it
-            self._failure = LiveSourceError(
+        except StreamVdibError as error:  # the consumer raises it
+            self._failure = error
+        except Exception as error:  # so that the consumer does not wait for ever
+            failure = LiveSourceError(
                 f"{self.name}: reading must go on; it stopped with {type(error).__name__}: {error}"
             )
-            self._failure.__cause__ = error
+            failure.__cause__ = error
+            self._failure = failure
         finally:
             self._is_connected = False
             self._queue.close()
