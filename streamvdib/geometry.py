@@ -199,6 +199,11 @@ def fit_geometry(
     return geometry
 
 
+def area_of(sensor: SensorSize, crop: str | None, downsample: int) -> tuple[int, int]:
+    """(height, width) that is left of a sensor after crop and downsampling."""
+    return Geometry(sensor, parse_crop(crop, sensor), downsample).area
+
+
 def parse_crop(text: str | None, sensor: SensorSize) -> Box:
     """``WIDTHxHEIGHT[+X+Y]`` as a box; centred without a corner, all of the sensor for None."""
     if text is None:

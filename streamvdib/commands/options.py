@@ -84,9 +84,12 @@ def make_engine(
     import torch
 
     from streamvdib.engine import Engine
-    from streamvdib.geometry import fit_geometry
+    from streamvdib.geometry import area_of, fit_geometry
+    from streamvdib.resizing import fits_any_size, resized
 
     torch.set_num_threads(1)
+    if not arguments.tile and fits_any_size(model):
+        model = resized(model, *area_of(sensor, arguments.crop, arguments.downsample))
     geometry = fit_geometry(
         sensor,
         model.encoder.input_shape,

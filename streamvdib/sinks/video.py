@@ -24,6 +24,7 @@ class VideoSink:
         self.path = path
         self.rate = max(1, round(frames_per_second))
         try:
+            path.open("wb").close()  # the container itself opens late
             options = {"movflags": "frag_keyframe+empty_moov"}
             self.container: Any = av.open(str(path), "w", options=options)
         except OSError as error:
