@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.errors import RecordingError
-from streamvdib.sources.reading import REMEDY, ByteStream, truncated
+from streamvdib.sources.reading import REMEDY, ByteStream, count, truncated
 
 _PREFIX_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 16
@@ -60,6 +60,8 @@ class NpyStream:
             counters: ``truncated_bytes`` is raised when ``lenient``.
             lenient: an array that was cut off ends early.
         """
+        if self._n_left == 0:
+            self._n_left = self._unpromised(n_items, counters, lenient=lenient)
         n_items = min(n_items, self._n_left)
         at = self._stream.offset
         data = self._stream.read(n_items * self.item_bytes)
@@ -70,8 +72,24 @@ class NpyStream:
             truncated(self.name, end, excess, self.item_bytes, counters, lenient=lenient)
             self._n_left = n_whole
         self._n_left -= n_whole
-        count = n_whole * self.item_bytes // self.dtype.itemsize
-        return np.frombuffer(data, self.dtype, count).reshape((n_whole, *self.shape[1:]))
+        n_values = n_whole * self.item_bytes // self.dtype.itemsize
+        return np.frombuffer(data, self.dtype, n_values).reshape((n_whole, *self.shape[1:]))
+
+    def _unpromised(
+        self, n_items: int, counters: MutableMapping[str, int], *, lenient: bool
+    ) -> int:
+        """How many items follow those that the header promises, as after an interrupted save."""
+        data = self._stream.read(n_items * self.item_bytes)
+        self._stream.push_back(data)
+        if data and not lenient:
+            raise RecordingError(
+                f"{self.name}, byte {self._stream.offset}: the array must end after the "
+                f"{self.shape[0]} items that its header promises; more bytes follow. It was not "
+                "closed: read it with lenient=True (--lenient), which takes and counts them."
+            )
+        n_items = len(data) // self.item_bytes if data else 0
+        count(counters, "unpromised_items", n_items)
+        return n_items
 
 
 def _read_header(stream: ByteStream) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

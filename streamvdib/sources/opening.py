@@ -25,6 +25,8 @@ FORMATS: dict[str, str] = {
     "prophesee_raw": "streamvdib.sources.prophesee_raw",
     "prophesee_dat": "streamvdib.sources.prophesee_dat",
     "numpy": "streamvdib.sources.numpy_files",
+    "hdf5": "streamvdib.sources.hdf5",
+    "rosbag": "streamvdib.sources.rosbag",
     "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",
 }

@@ -1,0 +1,248 @@
+"""HDF5 files with events, read in pieces.
+
+Recognised layouts: a group with one dataset per column under any common names (DSEC's
+``events/{t,x,y,p}`` with ``t_offset`` beside it, which is added; ``raw_events/{t,x,y,p}``;
+``events/{ts,xs,ys,ps}``), a compound dataset with such fields (``CD/events``), or a plain dataset
+of four columns (MVSEC's ``davis/left/events``: x y t p, or those of the option ``columns``). The
+option ``group`` chooses where there are several.
+
+Times are in the option's ``time_unit``, in the unit their name ends with, in seconds if they have
+fractions, else in microseconds. The sensor's size comes from the attribute ``sensor_resolution``
+(height, width) or ``geometry`` ("1280x720"), or is the smallest known one on which the first
+``BLOCK_EVENTS`` fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamvdib.errors import ConfigurationError, MissingExtraError, RecordingError
+from streamvdib.events import EventArray, SensorSize
+from streamvdib.sources.columns import events_from_columns, find_columns, time_unit
+from streamvdib.sources.options import ReadOptions
+from streamvdib.sources.policy import Block
+from streamvdib.sources.recording import Recording
+from streamvdib.sources.sensor_sizes import smallest_known
+from streamvdib.sources.unpacked import plain_file
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+BLOCK_EVENTS = 1 << 17
+_PLAIN_COLUMNS = "x y t p"
+_GEOMETRY = re.compile(r"(\d+)x(\d+)")
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether the file is HDF5."""
+    del path
+    return head.startswith(MAGIC)
+
+
+def open_recording(path: Path, options: ReadOptions) -> Recording:
+    """Open an HDF5 file.
+
+    Options: ``group`` (path within the file), ``columns``, ``time_unit``.
+
+    Raises:
+        MissingExtraError: h5py, or a compression filter of hdf5plugin, is not installed.
+    """
+    options.only("group", "columns", "time_unit")
+    with _opened(path, options) as events:
+        size = options.sensor_size or events.stated_size() or _infer_sensor_size(events)
+        title = f"HDF5 ({events.place})"
+
+    def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
+        del counters  # nothing is skipped
+        with _opened(path, options) as again:
+            for start in range(0, again.n_events, BLOCK_EVENTS):
+                yield again.block(start)
+
+    return Recording(path, title, size, read_blocks, options)
+
+
+@contextmanager
+def _opened(path: Path, options: ReadOptions) -> Iterator[_Events]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError(f"{path}: HDF5", extra="hdf5", missing="h5py") from error
+    with suppress(ImportError):
+        import hdf5plugin  # noqa: F401 - registers compression filters
+    with plain_file(path, suffix=".h5", lenient=options.lenient) as plain:
+        with _reading(str(path), "byte 0"):
+            file = h5py.File(plain, "r")
+        with file:
+            with _reading(str(path), "its groups"):
+                tables = _tables(file, options)
+            yield _Events(file, _choose(tables, options, str(path)), str(path), options)
+
+
+@contextmanager
+def _reading(name: str, place: str) -> Iterator[None]:
+    """Tell a failure of the library as one of the recording."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        if "filter" in str(error):
+            raise MissingExtraError(
+                f"{name}: its compression", extra="hdf5", missing="hdf5plugin"
+            ) from error
+        raise RecordingError(
+            f"{name}, {place}: an HDF5 file must be whole; the library says: {error}. Record or "
+            "copy it again."
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Where the columns of events lie.
+
+    Args:
+        place: the group or dataset.
+        datasets: that hold t, x, y, p; the same four times if ``fields`` are given.
+        fields: of a compound dataset, or numbers of a plain dataset's columns.
+        time_name: what times are called.
+    """
+
+    place: str
+    datasets: tuple[str, str, str, str]
+    fields: tuple[Any, ...] | None
+    time_name: str
+
+
+def _tables(file: Any, options: ReadOptions) -> dict[str, _Table]:
+    """Every group and dataset that could hold events, by place."""
+    import h5py
+
+    tables: dict[str, _Table] = {}
+
+    def look(place: str, item: Any) -> None:
+        table = None
+        if isinstance(item, h5py.Dataset):
+            table = _table_of_dataset(place, item, options)
+        else:
+            table = _table_of_group(place, item)
+        if table is not None:
+            tables[place or "/"] = table
+
+    look("", file)
+    file.visititems(look)
+    return tables
+
+
+def _table_of_group(place: str, group: Any) -> _Table | None:
+    import h5py
+
+    columns = [key for key in group if isinstance(group.get(key), h5py.Dataset)]
+    names = find_columns([key for key in columns if len(group[key].shape) == 1])
+    if names is None:
+        return None
+    datasets = tuple(f"{place}/{key}" for key in (names.t, names.x, names.y, names.p))
+    return _Table(place, datasets, None, names.t)  # type: ignore[arg-type]
+
+
+def _table_of_dataset(place: str, dataset: Any, options: ReadOptions) -> _Table | None:
+    fields: tuple[Any, ...]
+    if dataset.dtype.names is not None and len(dataset.shape) == 1:
+        names = find_columns(dataset.dtype.names)
+        fields = (names.t, names.x, names.y, names.p) if names else ()
+    elif len(dataset.shape) == 2 and dataset.shape[1] == 4 and place.endswith("events"):
+        words = str(options.format_options.get("columns", _PLAIN_COLUMNS)).replace(",", " ").split()
+        names = find_columns(words)
+        if names is None:
+            raise ConfigurationError(f"columns must name t, x, y and p once; got {words}")
+        fields = tuple(words.index(key) for key in (names.t, names.x, names.y, names.p))
+    else:
+        return None
+    if names is None:
+        return None
+    return _Table(place, (place, place, place, place), fields, names.t)
+
+
+def _choose(tables: dict[str, _Table], options: ReadOptions, name: str) -> _Table:
+    wanted = options.format_options.get("group")
+    if wanted is not None:
+        wanted = str(wanted).strip("/") or "/"
+        if wanted in tables:
+            return tables[wanted]
+    elif len(tables) == 1:
+        return next(iter(tables.values()))
+    if not tables:
+        raise RecordingError(
+            f"{name}: must hold a group with datasets t, x, y and p, or a dataset of events; it "
+            "holds neither. Name its columns so, or convert it."
+        )
+    raise ConfigurationError(
+        f"{name}: group must be one of {', '.join(sorted(tables))}; got {wanted!r}"
+    )
+
+
+class _Events:
+    """The events of an open file."""
+
+    def __init__(self, file: Any, table: _Table, name: str, options: ReadOptions) -> None:
+        self.place = f"/{table.place}"
+        self._file = file
+        self._table = table
+        self._name = name
+        with _reading(name, self.place):
+            self._datasets = [file[place] for place in table.datasets]
+            lengths = {len(dataset) for dataset in self._datasets}
+            if len(lengths) > 1:
+                raise ValueError(f"its columns have different lengths: {sorted(lengths)}")
+            self.n_events = lengths.pop()
+            dtype = self._datasets[0].dtype
+            if table.fields is not None and dtype.names is not None:
+                dtype = dtype[table.fields[0]]
+            self._offset_us = self._time_offset()
+        self._unit = time_unit(table.time_name, dtype, options.format_options)
+
+    def _time_offset(self) -> int:
+        """DSEC's ``t_offset``, beside the group of events; 0 without one."""
+        parent = self._table.place.rpartition("/")[0]
+        offset = self._file[f"/{parent}"].get("t_offset")
+        return 0 if offset is None else int(np.asarray(offset).ravel()[0])
+
+    def stated_size(self) -> SensorSize | None:
+        """From attributes of the file or the group."""
+        with _reading(self._name, self.place):
+            for item in (self._file[self.place], self._file[self.place].parent, self._file):
+                resolution = np.asarray(item.attrs.get("sensor_resolution", ())).ravel()
+                if len(resolution) == 2:
+                    return SensorSize(int(resolution[1]), int(resolution[0]))
+                if found := _GEOMETRY.search(str(item.attrs.get("geometry", ""))):
+                    return SensorSize(int(found[1]), int(found[2]))
+        return None
+
+    def block(self, start: int) -> Block:
+        """``BLOCK_EVENTS`` events from ``start`` on."""
+        where = f"{self._name}, from event {start} of {self.place} on"
+        with _reading(self._name, f"event {start} of {self.place}"):
+            t, x, y, p = self._columns(slice(start, start + BLOCK_EVENTS))
+        events: EventArray = events_from_columns(t, x, y, p, self._unit, where)
+        events["t_us"] += self._offset_us
+        return Block(events, lambda index: f"event {start + index} of {self.place}")
+
+    def _columns(self, rows: slice) -> list[Any]:
+        fields = self._table.fields
+        if fields is None:
+            return [dataset[rows] for dataset in self._datasets]
+        piece = self._datasets[0][rows]
+        if piece.dtype.names is not None:
+            return [piece[field] for field in fields]
+        return [piece[:, field] for field in fields]
+
+
+def _infer_sensor_size(events: _Events) -> SensorSize:
+    first = events.block(0).events if events.n_events else None
+    if first is None:
+        return smallest_known(1, 1, events.place)
+    first = first[(first["x"] < 65535) & (first["y"] < 65535)]
+    width, height = first["x"].max(initial=0), first["y"].max(initial=0)
+    return smallest_known(int(width) + 1, int(height) + 1, events.place)
