@@ -96,14 +96,7 @@ def decode(data: bytes, name: str) -> Checkpoint:
             f"{name} is damaged: its content does not match its digest. Use an earlier generation."
         )
     _check_finite(tensors, name)
-    values = json.loads(body)
-    return Checkpoint(
-        EngineState(tensors, values["about"]),
-        Position(**values["position"]),
-        int(values["generation"]),
-        values["fingerprint"],
-        values["extra"],
-    )
+    return _assembled(body, tensors, name)
 
 
 def load_checkpoint(path: Path, disk: Disk | None = None) -> Checkpoint:
@@ -137,6 +130,20 @@ def _metadata(data: bytes, name: str) -> Mapping[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{name} must have the header of a checkpoint; {error!r}") from error
     return metadata  # type: ignore[no-any-return]
+
+
+def _assembled(body: str, tensors: Mapping[str, Tensor], name: str) -> Checkpoint:
+    try:
+        values = json.loads(body)
+        return Checkpoint(
+            EngineState(tensors, dict(values["about"])),
+            Position(**values["position"]),
+            int(values["generation"]),
+            dict(values["fingerprint"]),
+            dict(values["extra"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{name} must hold a state's plain part; {error!r}") from error
 
 
 def _check_version(version: str | None, name: str) -> None:
