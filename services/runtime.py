@@ -74,6 +74,7 @@ class Runtime:
         self._stopping = threading.Event()
         self._arrived = threading.Event()
         self._stats_due_s = 0.0
+        self._clock = next(iter(self.intakes.values())).clock  # frames carry its sensor time
 
     def submit(self, operation: Operation) -> Future[dict[str, Any]]:
         """Have ``operation`` executed between two packets; from any thread.
@@ -121,24 +122,49 @@ class Runtime:
         self._post_stats(force=True)
 
     def post_frame(self, frame: DecodedFrame) -> None:
-        """Publish one frame of every stream, and the spikes at its last step."""
-        spikes = self.station.spikes()
+        """Publish one frame of every stream."""
+        due_ns = self._clock.due_ns(frame.end_us)
         for index, stream in enumerate(self.station.streams):
-            due_ns = self.intakes[stream].clock.due_ns(frame.end_us)
-            about: dict[str, Any] = {
-                "step": frame.step,
-                "start_us": frame.start_us,
-                "end_us": frame.end_us,
-                "due_ns": due_ns,
-                "generation": self.reading.generation,
-                "dropped": self.dropped(),
-            }
             pixels = self._on_wire(frame.pixels[index])
-            top = 1.0 if pixels.dtype.kind == "f" else 255.0
-            self._outbox.post(stream, "frame", pixels, range=(0.0, top), **about)
-            self._outbox.post(stream, "spikes", spikes[index].copy(), range=(0.0, 1.0), **about)
-            self.tally.n_frames += 1
-            self.tally.frame_latency.add(time.monotonic_ns() - due_ns)
+            self._outbox.post(
+                stream,
+                "frame",
+                pixels,
+                range=(0.0, 1.0 if pixels.dtype.kind == "f" else 255.0),
+                step=frame.step,
+                start_us=frame.start_us,
+                end_us=frame.end_us,
+                due_ns=due_ns,
+                **self._about(),
+            )
+        self.tally.n_frames += 1
+        self.tally.frame_latency.add(time.monotonic_ns() - due_ns)
+
+    def _post_spikes(self, end_us: int) -> None:
+        """Publish the readout spikes of the steps made since the last time."""
+        spikes = self.station.take_spikes()
+        if spikes.shape[1] == 0:
+            return
+        for index, stream in enumerate(self.station.streams):
+            self._outbox.post(
+                stream,
+                "spikes",
+                spikes[index],
+                range=(0.0, 1.0),
+                step=self.reading.step,
+                start_us=0,
+                end_us=end_us,
+                due_ns=self._clock.due_ns(end_us),
+                **self._about(),
+            )
+
+    def _about(self) -> dict[str, Any]:
+        """What the headers of all kinds say of the engine."""
+        return {
+            "model": self.station.model,
+            "generation": self.reading.generation,
+            "dropped": self.tally.dropped,
+        }
 
     def dropped(self) -> dict[str, int]:
         """Totals of everything dropped since the start, by cause; causes at zero left out."""
@@ -172,6 +198,7 @@ class Runtime:
         self._post_events(stream, arrival)
         for frame in frames:
             self.post_frame(frame)
+        self._post_spikes(arrival.packet.end_us)
 
     def _count(self, arrival: Arrival, took_ns: int) -> None:
         reading = self.station.read()
@@ -207,8 +234,7 @@ class Runtime:
                 start_us=int(part["t_us"][0]),
                 end_us=end_us if is_last else int(part["t_us"][-1]),
                 due_ns=due_ns,
-                generation=self.reading.generation,
-                dropped=self.dropped(),
+                **self._about(),
             )
 
     def _post_stats(self, force: bool = False) -> None:
@@ -227,8 +253,7 @@ class Runtime:
                 step=self.reading.step,
                 start_us=0,
                 end_us=0,
-                generation=self.reading.generation,
-                dropped=self.dropped(),
+                **self._about(),
             )
 
     def _gather_stats(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -198,7 +199,6 @@ class Server:
 
     @staticmethod
     def _service_options(station: Station, options: ServerOptions) -> ServiceOptions:
-        height, width = station.frame_shape
         pixel_bytes = 4 if options.pixel_dtype == "<f4" else 1
         return ServiceOptions(
             options.data,
@@ -206,7 +206,9 @@ class Server:
             station.streams,
             station.model,
             station.seed,
-            max(height * width * pixel_bytes, EVENTS_PER_MESSAGE * _EVENT_BYTES // 4),
+            max(
+                math.prod(station.frame_shape) * pixel_bytes, EVENTS_PER_MESSAGE * _EVENT_BYTES // 4
+            ),
             options.requests_per_s,
         )
 

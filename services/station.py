@@ -63,10 +63,18 @@ class Station(Protocol):
     """An engine with its streams. Every method is called by the engine's thread alone."""
 
     streams: Sequence[str]
-    model: str
-    seed: int
-    frame_shape: tuple[int, int]  # height, width
+    frame_shape: tuple[int, ...]  # of one stream: height, width
     decode_every: int  # steps; may be set
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the random draws."""
+        ...
 
     def advance(self, stream: str, packet: EventPacket) -> Sequence[DecodedFrame]:
         """Push what came from one stream's source; every frame that fell due."""
@@ -76,8 +84,8 @@ class Station(Protocol):
         """A frame now; None before the first step."""
         ...
 
-    def spikes(self) -> npt.NDArray[np.uint8]:
-        """The readout's spikes at the last step, (n_streams, n_neurons), 0 or 1."""
+    def take_spikes(self) -> npt.NDArray[np.uint8]:
+        """Readout spikes, 0 or 1, since the last call, (n_streams, n_steps, n_neurons)."""
         ...
 
     def read(self) -> Reading:

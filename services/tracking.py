@@ -29,7 +29,7 @@ class Received:
         latency_us: from the sensor time at which its content ended (``due_ns``), or from the
             moment it was made where that is not known, to its arrival here.
         n_missed: messages of its topic that were lost on the way just before it.
-        is_restart: whether the service was started anew since the message before.
+        is_restart: whether the service was started anew since the topic's message before.
         is_last: whether it is what a newcomer is told, made before this client subscribed.
     """
 
@@ -52,7 +52,7 @@ class Received:
 
 
 class Tracker:
-    """Follows the messages of one service. Memory: one number per topic, 2,048 latencies."""
+    """Follows the messages of one service. Memory: two numbers per topic, 2,048 latencies."""
 
     def __init__(self) -> None:
         self.run: str | None = None
@@ -63,6 +63,7 @@ class Tracker:
         self.latency = Latencies()
         self.description: dict[str, dict[str, Any]] = {}
         self._next: dict[tuple[str, str], int] = {}
+        self._restarted: set[tuple[str, str]] = set()
         self._boot = boot_id()
         self._heartbeat: dict[str, Any] = {}
         self._heard_s = 0.0
@@ -96,13 +97,14 @@ class Tracker:
             self.n_malformed += 1
             return None
         self._heard_s = time.monotonic()
-        is_restart = self._see_run(header.run)
+        self._see_run(header.run)
         if header.description is not None:
             self.description[header.stream] = dict(header.description)
         if header.stream == SERVICE_STREAM:
             self._heartbeat = unpack_map(values.tobytes(), _MAX_STATS_BYTES)
             return None
         is_last = bytes(parts[0]).endswith(b"/last")
+        is_restart = (header.kind, header.stream) in self._restarted
         n_missed = self._see_sequence(header, is_last)
         if n_missed is None:
             return None
@@ -112,13 +114,12 @@ class Tracker:
         self.n_received += 1
         return Received(header, values, latency_us, n_missed, is_restart, is_last)
 
-    def _see_run(self, run: str) -> bool:
-        is_restart = self.run is not None and run != self.run
-        if is_restart:
+    def _see_run(self, run: str) -> None:
+        if self.run is not None and run != self.run:
             self.n_restarts += 1
+            self._restarted |= set(self._next)
             self._next.clear()
         self.run = run
-        return is_restart
 
     def _see_sequence(self, header: Header, is_last: bool) -> int | None:
         """Messages missed before this one; None if it was seen already."""
@@ -127,6 +128,7 @@ class Tracker:
         if expected is not None and header.sequence < expected:
             return None
         self._next[topic] = header.sequence + 1
+        self._restarted.discard(topic)
         if expected is None or is_last:
             return 0
         n_missed = header.sequence - expected

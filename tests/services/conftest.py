@@ -63,8 +63,8 @@ class FakeStation:
     def decode(self) -> FakeFrame | None:
         return self._frame() if self.step >= 0 else None
 
-    def spikes(self) -> np.ndarray:
-        return np.array([[1, 0, 1]] * len(self.streams), dtype=np.uint8)
+    def take_spikes(self) -> np.ndarray:
+        return np.array([[[1, 0, 1]]] * len(self.streams), dtype=np.uint8)
 
     def read(self) -> Reading:
         return Reading(self.step, 2 * (self.step + 1), 3, {}, self.learning)
