@@ -49,7 +49,8 @@ def load_lenet(path: Path = LENET_FILE) -> LeNet:
         lenet.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(
-            f"LeNet's weights must be in {path}; {error}. Make them with: streamvdib reproduce lenet"
+            f"LeNet's weights must be in {path}; {error}. "
+            "Make them with: streamvdib reproduce lenet"
         ) from None
     return lenet.eval()
 

@@ -171,7 +171,8 @@ def _batches(
     for _ in range(settings.epochs):
         order = torch.randperm(n_images, generator=generator)
         n_whole = n_images // settings.batch_size * settings.batch_size
-        yield from order[:n_whole].split(settings.batch_size)
+        for start in range(0, n_whole, settings.batch_size):
+            yield order[start : start + settings.batch_size]
 
 
 def _train_batch(
@@ -218,7 +219,8 @@ def score(trained: TrainedAutoencoder, images: Tensor, *, seed: int = 1000) -> S
     generator = torch.Generator().manual_seed(seed)
     outs, ins, rates = [], [], []
     with torch.inference_mode():
-        for part in images.split(500):
+        for start in range(0, len(images), 500):
+            part = images[start : start + 500]
             counted_out, counted_in, hidden = reconstruct(
                 trained.encoder, trained.weights, part, trained.settings, generator
             )

@@ -61,8 +61,11 @@ class Baseline:
             if not name.startswith("encoder."):
                 continue
             square = gradient.square()
-            weighted = self.state.setdefault(f"baseline.{name}.gl", torch.zeros_like(gradient))
-            total = self.state.setdefault(f"baseline.{name}.g", torch.zeros_like(gradient))
+            for kind in ("gl", "g"):
+                if f"baseline.{name}.{kind}" not in self.state:
+                    self.state[f"baseline.{name}.{kind}"] = torch.zeros_like(gradient)
+            weighted = self.state[f"baseline.{name}.gl"]
+            total = self.state[f"baseline.{name}.g"]
             baseline = weighted / total.clamp_min(1e-12)
             gradient.mul_(torch.where(total > 0, signal - baseline, 0.0))
             weighted.lerp_(square * signal, self.rate)

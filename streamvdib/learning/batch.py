@@ -62,7 +62,6 @@ def decode_sequences(
     Returns:
         Estimates (n_decodes, n_lanes, *output_shape) and readout spikes (n_steps, n_lanes, n).
     """
-
     model = state.model
     keys = lane_keys(seed, inputs.shape[1]).to(inputs.device)
     sequences = run_sequence(model.encoder, state.weights, inputs, keys)

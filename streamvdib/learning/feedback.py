@@ -1,11 +1,11 @@
 """How the readout's learning signal reaches a hidden layer.
 
-    symmetric   L_s = sum_k (M_k^T delta)_s W_k^T, layer by layer: the exact gradient path
-    random      L_s = sum_i B_i delta_{i,s}, straight from the readout, B fixed (eq. 21,
-                direct feedback alignment: Nokland, 2016, arXiv:1609.01596)
-    aligned     as random, but B of the last hidden layer takes the same changes as the
-                readout's weights and both decay (Kolen and Pollack, 1994; Akrout et al., 2019,
-                arXiv:1904.05391), so that they come to agree
+symmetric   L_s = sum_k (M_k^T delta)_s W_k^T, layer by layer: the exact gradient path
+random      L_s = sum_i B_i delta_{i,s}, straight from the readout, B fixed (eq. 21,
+            direct feedback alignment: Nokland, 2016, arXiv:1609.01596)
+aligned     as random, but B of the last hidden layer takes the same changes as the
+            readout's weights and both decay (Kolen and Pollack, 1994; Akrout et al., 2019,
+            arXiv:1904.05391), so that they come to agree
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def initial_feedback(encoder: Encoder, kind: str, generator: torch.Generator) ->
 
 
 def direct_signal(matrix: Tensor, delta: Tensor) -> Tensor:
-    """delta (n_steps, n_lanes, n_readout) through B, (n_steps, n_lanes, n_hidden)."""
+    """Signal (n_steps, n_lanes, n_readout) through B, (n_steps, n_lanes, n_hidden)."""
     return (delta.flatten(0, 1) @ matrix).view(*delta.shape[:2], -1)
 
 

@@ -159,9 +159,7 @@ class LearnerState:
             memory.first = _below(f"{prefix}.first.", tensors)
             memory.second = _below(f"{prefix}.second.", tensors)
             memory.n_updates = int(tensors[f"{prefix}.n_updates"])
-        self.baseline.load_state(
-            {n: t for n, t in tensors.items() if n.startswith("baseline.")}
-        )
+        self.baseline.load_state({n: t for n, t in tensors.items() if n.startswith("baseline.")})
 
     def _memories(self) -> tuple[tuple[str, OptimiserState], ...]:
         return (

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from streamvdib.errors import ConfigurationError
+from streamvdib.learning.fused import can_fuse, fused_adam
 
 Tensors = dict[str, Tensor]
 
@@ -56,8 +57,7 @@ class SGD:
         state.n_updates += 1
         steps = [gradients[name] for name in names]
         if self.momentum > 0.0:
-            for name in names:
-                state.first.setdefault(name, torch.zeros_like(tensors[name]))
+            _remember(state.first, tensors, names)
             means = [state.first[name] for name in names]
             torch._foreach_mul_(means, self.momentum)
             torch._foreach_add_(means, steps)
@@ -81,12 +81,19 @@ class Adam:
         if not names:
             return
         state.n_updates += 1
-        for name in names:
-            state.first.setdefault(name, torch.zeros_like(tensors[name]))
-            state.second.setdefault(name, torch.zeros_like(tensors[name]))
+        _remember(state.first, tensors, names)
+        _remember(state.second, tensors, names)
         means = [state.first[name] for name in names]
         squares = [state.second[name] for name in names]
         given = [gradients[name] for name in names]
+        if can_fuse([*(tensors[name] for name in names), *given]):
+            constants = (self.beta_mean, self.beta_square, self.epsilon)
+            for name, gradient, mean, square in zip(names, given, means, squares, strict=True):
+                fused_adam(
+                    tensors[name], gradient, mean, square, constants, state.n_updates,
+                    learning_rate,
+                )  # fmt: skip
+            return
         torch._foreach_lerp_(means, given, 1 - self.beta_mean)
         torch._foreach_mul_(squares, self.beta_square)
         torch._foreach_addcmul_(squares, given, given, 1 - self.beta_square)
@@ -95,6 +102,12 @@ class Adam:
         torch._foreach_add_(scales, self.epsilon)
         rate = -learning_rate / (1 - self.beta_mean**state.n_updates)
         torch._foreach_addcdiv_([tensors[name] for name in names], means, scales, rate)
+
+
+def _remember(memory: Tensors, tensors: Tensors, names: list[str]) -> None:
+    for name in names:
+        if name not in memory:
+            memory[name] = torch.zeros_like(tensors[name])
 
 
 def make_optimiser(kind: str, **options: float) -> Optimiser:

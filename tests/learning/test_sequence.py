@@ -1,0 +1,90 @@
+"""The vectorised sequence against the encoder's own steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.learning.networks import dense, random_spikes, tiny_model
+
+from streamvdib import randomness
+from streamvdib.learning.fast_draws import draws
+from streamvdib.learning.filters import response_matrices
+from streamvdib.learning.sequence import run_sequence
+from streamvdib.model import Model
+from streamvdib.randomness import lane_keys
+from streamvdib.responses import exponential
+
+CONVOLUTION = {
+    "connection": {"kind": "convolution", "channels": 3, "kernel": 3, "stride": 2},
+    "neuron": dense(1)["neuron"],
+}
+
+
+def stepped(model: Model, inputs: torch.Tensor, keys: torch.Tensor, first_step: int):
+    state = model.encoder.initial_state(inputs.shape[1], dtype=inputs.dtype)
+    state = type(state)(first_step, state.layers)
+    layers = []
+    for spikes in inputs:
+        state = model.encoder.step(model.weights, spikes, state, keys)
+        layers.append(state.layers)
+    return layers
+
+
+def assert_same(model: Model, inputs: torch.Tensor, seed: int, first_step: int) -> None:
+    keys = lane_keys(seed, inputs.shape[1])
+    sequences = run_sequence(model.encoder, model.weights, inputs, keys, first_step)
+    for step, layers in enumerate(stepped(model, inputs, keys, first_step)):
+        for sequence, state in zip(sequences, layers, strict=True):
+            torch.testing.assert_close(sequence.spikes[step], state.spikes, rtol=0, atol=0)
+            torch.testing.assert_close(sequence.potentials[step], state.membrane_potential)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    hidden=st.lists(st.integers(1, 5), max_size=2),
+    n_steps=st.integers(1, 9),
+    first_step=st.integers(0, 10_000),
+)
+def test_a_sequence_gives_the_spikes_of_the_encoders_steps(
+    seed: int, hidden: list[int], n_steps: int, first_step: int
+) -> None:
+    model = tiny_model(tuple(hidden), seed=seed)
+    assert_same(model, random_spikes(n_steps, 2, 4, seed=seed), seed, first_step)
+
+
+def test_convolutional_layers_give_the_spikes_of_the_encoders_steps() -> None:
+    layers = [CONVOLUTION, dense(3, stochastic=True)]
+    model = tiny_model(layers=layers, input_shape=[2, 6, 6])
+    assert_same(model, random_spikes(7, 2, 72), 3, 0)
+
+
+def test_compiled_draws_are_the_librarys_draws() -> None:
+    keys = lane_keys(7, 3)
+    expected = randomness.draws(keys, 123_456, 5, 11)
+    torch.testing.assert_close(draws(keys, 123_456, 5, 11), expected, rtol=0, atol=0)
+
+
+def test_a_response_matrix_by_hand() -> None:
+    """alpha = (1, 1/2): x_t + x_{t-1} / 2; delayed by one step: x_{t-1} + x_{t-2} / 2."""
+    plain = response_matrices(exponential(0.5, 2), 3, 0, torch.float64, torch.device("cpu"))
+    assert plain[0].tolist() == [[1, 0, 0], [0.5, 1, 0], [0, 0.5, 1]]
+    delayed = response_matrices(exponential(0.5, 2), 3, 1, torch.float64, torch.device("cpu"))
+    assert delayed[0].tolist() == [[0, 0, 0], [1, 0, 0], [0.5, 1, 0]]
+
+
+def test_other_neurons_are_refused_by_name() -> None:
+    from streamvdib.errors import ConfigurationError
+
+    layers = [
+        {"connection": {"kind": "dense", "n_neurons": 2}, "neuron": {"kind": "lif-hard-reset"}}
+    ]
+    from streamvdib.neurons import NEURONS
+
+    if "lif-hard-reset" not in NEURONS:
+        pytest.skip("this build has no other neuron than the SRM")
+    model = tiny_model(layers=layers)
+    with pytest.raises(ConfigurationError, match="srm"):
+        run_sequence(model.encoder, model.weights, random_spikes(2, 1, 4), lane_keys(0, 1))
