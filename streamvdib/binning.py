@@ -170,7 +170,9 @@ class Binner:
     def _targets(self, events: EventArray) -> npt.NDArray[np.int64]:
         width, height = self.geometry.sensor
         x, y = events["x"].astype(np.int64), events["y"].astype(np.int64)
-        targets = self.geometry.targets[(events["on"] * height + y) * width + x].astype(np.int64)
+        targets: npt.NDArray[np.int64] = self.geometry.targets[
+            (events["on"] * height + y) * width + x
+        ].astype(np.int64)
         self.counters.outside += int((targets[:, 0] < 0).sum())
         return targets
 

@@ -26,7 +26,8 @@ class TorchDecoding:
         with torch.inference_mode():
             window = self.window.tensor(dtype=self.parameter.dtype, device=self.parameter.device)
             estimate = self.model.likelihood.estimate(self.model.decoder(window))
-        return estimate.float().cpu().numpy()  # type: ignore[no-any-return]
+        frames: Frames = estimate.float().cpu().numpy()
+        return frames
 
 
 Decoding = Callable[[], Frames]

@@ -127,7 +127,8 @@ def _called(table: dict[str, Callable[..., T]], description: Description, what: 
         raise ConfigurationError(
             f"the kind of {what} must be one of {', '.join(table)}; got {kind!r}"
         )
-    return _call(table[kind], options, f"{what} {kind!r}")
+    built: T = _call(table[kind], options, f"{what} {kind!r}")
+    return built
 
 
 def _call(function: Callable[..., Any], options: dict[str, Any], what: str) -> Any:

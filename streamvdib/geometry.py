@@ -130,7 +130,8 @@ class Geometry:
             (height, width).
         """
         if self.tile is None:
-            return frames[0]
+            single: Images = frames[0]
+            return single
         corners, shape, weight = self._blend(frames.shape[1:])
         image = np.zeros(shape, dtype=np.float32)
         total = np.zeros(shape, dtype=np.float32)
@@ -138,7 +139,7 @@ class Geometry:
             place = (slice(top, top + frame.shape[0]), slice(left, left + frame.shape[1]))
             image[place] += frame * weight
             total[place] += weight
-        return image / np.maximum(total, np.finfo(np.float32).tiny)
+        return (image / np.maximum(total, np.finfo(np.float32).tiny)).astype(np.float32)
 
     def _blend(
         self, size: tuple[int, ...]

@@ -127,10 +127,10 @@ def _rows(shows: list[Show], model: Model, seconds: float) -> list[tuple[str, st
 
     events = sum(show.engine.binners[0].counters.events for show in shows)
     steps = sum(show.engine.statistics.steps for show in shows)
-    known = [show for show in shows if show.recording.target is not None]
     errors = [
         float(np.square(show.frames[-1].pixels[0] - show.recording.target / 255.0).mean())
-        for show in known
+        for show in shows
+        if show.recording.target is not None
     ]
     rows = [
         ("events", f"{events:,}"),
