@@ -22,6 +22,7 @@ SpikeArray = npt.NDArray[np.uint8]
 
 BACKENDS: Mapping[str, str] = {
     "torch": "streamvdib.backends.torch_backend:TorchBackend",
+    "numba": "streamvdib.backends.numba_backend:NumbaBackend",
 }
 
 

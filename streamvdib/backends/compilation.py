@@ -1,0 +1,93 @@
+"""How loops are compiled: no lock held, kept on disk, the same bits on every CPU.
+
+No fast-math: sums keep the order in which they are written, a product and a sum are never fused,
+so a result depends neither on the vector width nor on which loop LLVM chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit as numba_njit
+from numba import types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Floats = npt.NDArray[Any]  # float32 or float64
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[Any]  # int32 or int64
+Keys = npt.NDArray[np.uint64]
+
+njit: Any = numba_njit
+ZERO = cast(int, np.int64(0))  # a literal 0 has a type of its own, and compiles its users twice
+PADDING = 32  # neurons are padded to a multiple of this: vector loops then have no remainder
+
+
+def compiled(function: Function) -> Function:
+    """Compile on first use for the types given; the machine code is kept beside the source.
+
+    numba discards kept code when the file of the *called* function changes. Kernels here call
+    kernels of other files, so all files of the folder count.
+    """
+    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
+    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if index is not None and hasattr(index, "_source_stamp"):
+        index._source_stamp = _kernel_stamp()
+    return cast(Function, dispatcher)
+
+
+def part(function: Function) -> Function:
+    """Compile for other compiled code only: without wrappers, it cannot be called from Python."""
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, njit(nogil=True, error_model="numpy", **options)(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile as a part of its callers."""
+    return cast(Function, njit(inline="always", error_model="numpy")(function))
+
+
+def padded(n_neurons: int) -> int:
+    """The next multiple of ``PADDING``."""
+    return -(-n_neurons // PADDING) * PADDING
+
+
+def aligned_zeros(n_numbers: int, dtype: npt.DTypeLike, alignment: int = 64) -> npt.NDArray[Any]:
+    """Zeros that begin at a multiple of ``alignment`` bytes."""
+    size = np.dtype(dtype).itemsize
+    raw = np.zeros(n_numbers * size + alignment, dtype=np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + n_numbers * size].view(dtype)
+
+
+def _kernel_stamp() -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every file that holds kernels."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+numba_intrinsic: Any = intrinsic
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def float32_of_bits(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """The float32 with the bits of an int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.float32(types.int32), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def float64_of_bits(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """The float64 with the bits of an int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.float64(types.int64), generate

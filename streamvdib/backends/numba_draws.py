@@ -1,0 +1,123 @@
+"""The stochastic threshold, compiled: ``randomness.draws`` bit for bit, and the logistic function.
+
+exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by its Taylor series (7 terms in
+float32, 13 in float64): LLVM turns that into vector code where it cannot with ``math.exp``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from streamvdib.backends.compilation import (
+    Bytes,
+    Floats,
+    compiled,
+    float32_of_bits,
+    float64_of_bits,
+    inlined,
+    part,
+)
+
+HALF = np.uint64(32)
+LOW_BITS = np.uint64(40)
+STEP_BITS = np.uint64(24)
+DRAW_UNIT = np.float32(1.0 / (1 << 24))
+
+ROUNDING_32 = np.float32(1.5 * 2**23)  # adding it rounds to a whole number
+ROUNDING_64 = np.float64(1.5 * 2**52)
+PER_LN2_32, LN2_HIGH_32, LN2_LOW_32 = (
+    np.float32(1 / math.log(2)),
+    np.float32(0.693359375),
+    np.float32(-2.12194440e-4),
+)
+PER_LN2_64, LN2_HIGH_64, LN2_LOW_64 = (
+    np.float64(1 / math.log(2)),
+    np.float64(6.93145751953125e-1),
+    np.float64(1.42860682030941723212e-6),
+)
+TAYLOR_32 = tuple(np.float32(1 / math.factorial(n)) for n in range(8))
+TAYLOR_64 = tuple(np.float64(1 / math.factorial(n)) for n in range(14))
+
+
+@inlined
+def draw_word(counter: Any, key: Any) -> Any:
+    """Four rounds of "squares" (arXiv:2004.06278): 24 random bits as a uint64."""
+    y = counter * key
+    z = y + key
+    x = y * y + y
+    x = (x >> HALF) | (x << HALF)
+    x = x * x + z
+    x = (x >> HALF) | (x << HALF)
+    x = x * x + y
+    x = (x >> HALF) | (x << HALF)
+    return (x * x + z) >> LOW_BITS
+
+
+@part
+def draw(key: np.uint64, step: np.uint64, neuron: np.uint64) -> np.float32:
+    """The uniform draw of one neuron."""
+    return np.float32(np.int32(draw_word((step << STEP_BITS) + neuron, key))) * DRAW_UNIT
+
+
+@compiled
+def fill_draws(key: np.uint64, step: np.uint64, draws: Floats) -> None:
+    """Uniform draws in [0, 1) of neurons 0, 1, ... at a step, into a float32 array."""
+    first = step << STEP_BITS
+    for neuron in range(draws.shape[0]):
+        word = draw_word(first + np.uint64(neuron), key)
+        draws[neuron] = np.float32(np.int32(word)) * DRAW_UNIT
+
+
+@inlined
+def _exp32(x: Any) -> Any:
+    x = min(max(x, np.float32(-87.0)), np.float32(87.0))
+    rounded = x * PER_LN2_32 + ROUNDING_32
+    power = rounded - ROUNDING_32
+    r = (x - power * LN2_HIGH_32) - power * LN2_LOW_32
+    c0, c1, c2, c3, c4, c5, c6, c7 = TAYLOR_32
+    series = (((((((c7 * r + c6) * r + c5) * r + c4) * r + c3) * r + c2) * r) + c1) * r + c0
+    return series * float32_of_bits((np.int32(power) + np.int32(127)) << np.int32(23))
+
+
+@inlined
+def _exp64(x: Any) -> Any:
+    x = min(max(x, -700.0), 700.0)
+    rounded = x * PER_LN2_64 + ROUNDING_64
+    power = rounded - ROUNDING_64
+    r = (x - power * LN2_HIGH_64) - power * LN2_LOW_64
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 = TAYLOR_64
+    high = ((((((c13 * r + c12) * r + c11) * r + c10) * r + c9) * r + c8) * r + c7) * r + c6
+    series = (((((high * r + c5) * r + c4) * r + c3) * r + c2) * r + c1) * r + c0
+    return series * float64_of_bits((np.int64(power) + np.int64(1023)) << np.int64(52))
+
+
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x)), within 2e-7 in float32 and 1e-15 in float64; compiled code only."""
+    raise NotImplementedError("logistic must be called from compiled code; use torch.sigmoid")
+
+
+@overload(logistic, inline="always")
+def _logistic(x: Any) -> Any:
+    if x == types.float32:
+
+        def logistic32(x: Any) -> Any:
+            return np.float32(1.0) / (np.float32(1.0) + _exp32(-x))
+
+        return logistic32
+
+    def logistic64(x: Any) -> Any:
+        return 1.0 / (1.0 + _exp64(-x))
+
+    return logistic64
+
+
+@compiled
+def fire_at_random(potential: Floats, draws: Floats, spikes: Bytes) -> None:
+    """Spikes with probability sigma(u): 1 where the draw is smaller."""
+    for neuron in range(potential.shape[0]):
+        spikes[neuron] = draws[neuron] < logistic(potential[neuron])
