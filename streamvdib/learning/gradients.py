@@ -31,6 +31,18 @@ Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Span:
+    """Which steps of the record an update is about, as first steps; the last is the record's.
+
+    Offline both are 0. Online the record begins earlier, for the traces, and a step's
+    information cost counts in one update only.
+    """
+
+    credited: int = 0  # score: from here on spikes are credited with the common signal
+    counted: int = 0  # from here on steps' information cost counts
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Gradients by tensor name, and what they were made of."""
 
@@ -40,8 +52,15 @@ class Estimate:
     spikes_per_step: Tensor  # of the readout, mean over lanes
 
 
+OFFLINE = Span()
+
+
 def readout_delta_pathwise(
-    readout: LayerSequence, signal: DecoderSignal, rule: Rule, prior_parameters: Tensors
+    readout: LayerSequence,
+    signal: DecoderSignal,
+    rule: Rule,
+    prior_parameters: Tensors,
+    span: Span,
 ) -> tuple[Tensor, Tensor, Tensors]:
     """dL/du of the readout, the closed-form cost per step and lane, and the prior's gradient."""
     probability = torch.sigmoid(readout.potentials)
@@ -51,9 +70,10 @@ def readout_delta_pathwise(
     n_lanes = spikes.shape[1]
     with torch.enable_grad():
         logits = rule.prior.logits(watched, spikes)
-        information = cost(probability, readout.potentials, logits)
+        information = cost(probability, readout.potentials, logits)[span.counted :]
         through_spikes, prior_gradient = _prior_gradients(information, spikes, watched, n_lanes)
     to_potential = slope * (readout.potentials - logits.detach())
+    to_potential[: span.counted] = 0.0
     to_spikes = signal.window_gradient + rule.beta * through_spikes
     delta = to_spikes * slope + (rule.beta / n_lanes) * to_potential
     return delta, information.detach().sum(2), prior_gradient
@@ -64,6 +84,7 @@ def readout_delta_score(
     signal: DecoderSignal,
     rule: Rule,
     prior_parameters: Tensors,
+    span: Span,
     baseline: Baseline,
 ) -> tuple[Tensor, Tensor, Tensors]:
     """As ``readout_delta_pathwise``, from the common learning signal and eq. 19."""
@@ -71,12 +92,13 @@ def readout_delta_score(
     n_lanes = readout.spikes.shape[1]
     with torch.enable_grad():
         logits = rule.prior.logits(watched, readout.spikes)
-        information = cost(readout.spikes, readout.potentials, logits)
+        information = cost(readout.spikes, readout.potentials, logits)[span.counted :]
         _, prior_gradient = _prior_gradients(information, None, watched, n_lanes)
     information = information.detach().sum(2)
     common = signal.losses.mean(0) + rule.beta * information.sum(0)
     centred = baseline.centred(common)
     error = readout.spikes - torch.sigmoid(readout.potentials)
+    error[: span.credited] = 0.0
     return error * (centred / n_lanes)[None, :, None], information, prior_gradient
 
 
@@ -144,6 +166,7 @@ def estimate(
     rule: Rule,
     learned: Tensors,
     baseline: Baseline,
+    span: Span = OFFLINE,
 ) -> Estimate:
     """The gradient of the VDIB loss by every tensor that the rule changes.
 
@@ -155,16 +178,17 @@ def estimate(
         rule: how to estimate.
         learned: the prior's parameters and the feedback matrices, by name.
         baseline: of ``score``; moved on by one update.
+        span: the steps that this update is about.
     """
     readout = sequences[-1]
     prior_parameters = {name: t for name, t in learned.items() if name.startswith("prior.")}
     if rule.estimator == "pathwise":
         delta, information, prior_gradient = readout_delta_pathwise(
-            readout, signal, rule, prior_parameters
+            readout, signal, rule, prior_parameters, span
         )
     else:
         delta, information, prior_gradient = readout_delta_score(
-            readout, signal, rule, prior_parameters, baseline
+            readout, signal, rule, prior_parameters, span, baseline
         )
     gradients = encoder_gradients(encoder, weights, sequences, delta, rule, learned)
     gradients |= prior_gradient
@@ -172,7 +196,7 @@ def estimate(
         gradients,
         signal.losses.mean(),
         information.mean(),
-        readout.spikes.sum(2).mean(),
+        readout.spikes[span.counted :].sum(2).mean(),
     )
 
 

@@ -13,7 +13,14 @@ from streamvdib.errors import CheckpointError, LearningError
 from streamvdib.learning.baseline import Baseline
 from streamvdib.learning.decoder_signal import decoder_signal
 from streamvdib.learning.feedback import initial_feedback
-from streamvdib.learning.gradients import Estimate, estimate, named_weights, weights_from
+from streamvdib.learning.gradients import (
+    OFFLINE,
+    Estimate,
+    Span,
+    estimate,
+    named_weights,
+    weights_from,
+)
 from streamvdib.learning.optimisers import (
     Adam,
     Optimiser,
@@ -81,6 +88,7 @@ class LearnerState:
         steps: list[int],
         learning_rate: float,
         decoder_learning_rate: float,
+        span: Span = OFFLINE,
     ) -> Outcome:
         """One update of everything.
 
@@ -94,7 +102,7 @@ class LearnerState:
         with torch.no_grad():
             found = estimate(
                 model.encoder, self.weights, sequences, signal, self.rule, self.learned,
-                self.baseline,
+                self.baseline, span,
             )  # fmt: skip
             self.baseline.finish(found.gradients)
             together = found.gradients | {f"decoder.{n}": g for n, g in signal.gradients.items()}

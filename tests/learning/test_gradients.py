@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.learning.networks import dense, random_spikes, tiny_model
 from torch import Tensor
 
 from streamvdib.connections import spread
@@ -20,6 +19,7 @@ from streamvdib.learning.rule import Rule
 from streamvdib.learning.sequence import LayerSequence, run_sequence
 from streamvdib.model import Model
 from streamvdib.randomness import draws, lane_keys
+from tests.learning.networks import dense, random_spikes, tiny_model
 
 
 class Hard(torch.autograd.Function):

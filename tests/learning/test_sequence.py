@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.learning.networks import dense, random_spikes, tiny_model
 
 from streamvdib import randomness
 from streamvdib.learning.fast_draws import draws
@@ -15,6 +14,7 @@ from streamvdib.learning.sequence import run_sequence
 from streamvdib.model import Model
 from streamvdib.randomness import lane_keys
 from streamvdib.responses import exponential
+from tests.learning.networks import dense, random_spikes, tiny_model
 
 CONVOLUTION = {
     "connection": {"kind": "convolution", "channels": 3, "kernel": 3, "stride": 2},
