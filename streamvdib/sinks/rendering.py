@@ -17,7 +17,8 @@ GAP = 4  # pixels between pictures that stand side by side
 
 def as_gray(pixels: npt.NDArray[np.floating[Any]]) -> GrayImage:
     """Values in [0, 1] as bytes; what lies outside is clipped, nan is black."""
-    return (np.clip(np.nan_to_num(pixels), 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    gray: GrayImage = (np.clip(np.nan_to_num(pixels), 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    return gray
 
 
 def streams_as_gray(pixels: npt.NDArray[np.floating[Any]]) -> GrayImage:
