@@ -124,3 +124,10 @@ def _truncated(path: Path, needed: int, came: int) -> TruncatedRecordingError:
         f"an IDX file must be as long as its header says, {needed} bytes; {path} ends at byte "
         f"offset {came}. Get it again"
     )
+
+
+def write_images(path: str | Path, images: npt.NDArray[np.uint8]) -> None:
+    """Write images (n, height, width) as gzip'd IDX; the same images give the same bytes."""
+    header = struct.pack(">2xBB3I", UNSIGNED_BYTE, 3, *images.shape)
+    content = header + np.ascontiguousarray(images, np.uint8).tobytes()
+    Path(path).write_bytes(gzip.compress(content, mtime=0))

@@ -1,0 +1,153 @@
+"""``streamvdib simulate``: make recordings of digits, and compare them with real ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from streamvdib.events import EventArray, SensorSize
+
+    from ..simulation.recordings import Shown
+
+    Simulate = Callable[[npt.NDArray[np.uint8], int], EventArray]
+
+KINDS = ("nmnist", "mnist-dvs")
+DRAWN = "drawn"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("kind", choices=KINDS, help="the data set to imitate")
+    parser.add_argument(
+        "--images",
+        default=DRAWN,
+        help="a folder with MNIST's IDX files, or 'drawn': digits that the project draws (drawn)",
+    )
+    parser.add_argument("--part", choices=("train", "t10k"), default="train", help="of MNIST")
+    parser.add_argument("--first", type=int, default=0, help="first image (%(default)s)")
+    parser.add_argument("--n", type=int, default=20, help="recordings (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first one (%(default)s)")
+    parser.add_argument("--split", default="train", choices=("train", "validation", "test"))
+    parser.add_argument("--out", type=Path, help="an empty folder to write recordings to")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="REAL",
+        help="a data set with target images: simulate its first --n recordings and compare",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Write recordings, print a comparison, or both."""
+    from streamvdib.errors import ConfigurationError
+
+    if arguments.n < 1 or arguments.first < 0:
+        raise ConfigurationError("--n must be at least 1 and --first not negative")
+    if arguments.out is None and arguments.compare is None:
+        raise ConfigurationError("simulate must write or compare: give --out DIR or --compare REAL")
+    simulate, size = _simulator(arguments.kind)
+    if arguments.out is not None:
+        _write(arguments, simulate, size)
+    if arguments.compare is not None:
+        _compare(arguments, simulate, size)
+    return 0
+
+
+def _simulator(kind: str) -> tuple[Simulate, SensorSize]:
+    if kind == "nmnist":
+        from ..simulation.nmnist import NMNIST_SIZE, simulate_nmnist
+
+        return simulate_nmnist, NMNIST_SIZE
+    from ..simulation.mnist_dvs import DVS128_SIZE, simulate_mnist_dvs
+
+    return simulate_mnist_dvs, DVS128_SIZE
+
+
+def _write(arguments: argparse.Namespace, simulate: Simulate, size: SensorSize) -> None:
+    from rich.progress import track
+
+    from streamvdib.commands.table import print_table
+
+    from ..datasets.dataset import About
+    from ..simulation.recordings import write_recordings
+
+    drawn = arguments.images == DRAWN
+    origin = "drawn by streamvdib" if drawn else f"MNIST {arguments.part} images"
+    command = (
+        f"streamvdib simulate {arguments.kind} --images {DRAWN if drawn else 'MNIST'} "
+        f"--part {arguments.part} --first {arguments.first} --n {arguments.n} "
+        f"--seed {arguments.seed} --split {arguments.split} --out DIR"
+    )
+    about = About(
+        name=f"simulated {arguments.kind} recordings of digits {origin}",
+        licence="Apache-2.0" if drawn else "CC BY-SA 3.0, as MNIST",
+        source="simulated by streamvdib; no sensor was involved",
+        how_to_get=command,
+    )
+    recordings = write_recordings(
+        arguments.out, _images(arguments), simulate, size, about,
+        seed=arguments.seed, split=arguments.split,
+    )  # fmt: skip
+    n_events = sum(
+        len(events) for events in track(recordings, "simulating", arguments.n, transient=True)
+    )
+    rows = [("recordings", f"{arguments.n:,}"), ("events", f"{n_events:,}")]
+    print_table([*rows, ("folder", str(arguments.out))], about.name)
+
+
+def _images(arguments: argparse.Namespace) -> list[Shown]:
+    from streamvdib.errors import ConfigurationError
+
+    from ..datasets.idx import find_idx, read_images, read_labels
+    from ..simulation.handwriting import draw_digit
+    from ..simulation.recordings import Shown
+
+    numbers = range(arguments.first, arguments.first + arguments.n)
+    if arguments.images == DRAWN:
+        return [Shown(draw_digit(k % 10, k // 10), k % 10, k) for k in numbers]
+    images = read_images(find_idx(arguments.images, f"{arguments.part}-images-idx3-ubyte"))
+    labels = read_labels(find_idx(arguments.images, f"{arguments.part}-labels-idx1-ubyte"))
+    if numbers.stop > min(len(images), len(labels)):
+        raise ConfigurationError(
+            f"--first and --n must stay below {len(images)} images; got {numbers.stop}"
+        )
+    return [Shown(images[k], int(labels[k]), k) for k in numbers]
+
+
+def _compare(arguments: argparse.Namespace, simulate: Simulate, size: SensorSize) -> None:
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    from streamvdib.errors import ConfigurationError
+
+    from ..datasets import open_dataset
+    from ..simulation.comparison import compare
+
+    real = open_dataset(arguments.compare)
+    chosen = list(real.recordings)[arguments.first : arguments.first + arguments.n]
+    shown = [(one, one.target) for one in chosen if one.target is not None]
+    if not shown or real.sensor_size != size:
+        raise ConfigurationError(
+            f"--compare must name recordings of a {size} sensor with target images; "
+            f"{arguments.compare} has {real.sensor_size} and {len(shown)} targets. "
+            + " ".join(real.notes)
+        )
+    steps = 31 if arguments.kind == "nmnist" else 200
+    pairs = (
+        (one.read(), simulate(target, arguments.seed + number))
+        for number, (one, target) in enumerate(track(shown, "comparing", transient=True))
+    )
+    table = Table(title=f"{len(shown)} recordings of {real.about.name} and simulated ones")
+    for heading in ("", "real", "simulated"):
+        table.add_column(heading)
+    for row in compare(pairs, size, steps).rows():
+        table.add_row(*row)
+    Console().print(table)
