@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from streamvdib.configuration import prepare
 from streamvdib.errors import StreamVdibError
 
 EXIT_OK = 0
@@ -30,13 +31,25 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "demo": Command("streamvdib.replay.commands.demo", "decode the digit recordings that ship"),
     "run": Command("streamvdib.commands.run", "decode events into natural frames"),
+    "train": Command("streamvdib.commands.train", "learn a model offline"),
+    "evaluate": Command(
+        "streamvdib.replay.commands.evaluate", "score the frames of a data set's recordings"
+    ),
+    "reproduce": Command("streamvdib.replay.commands.reproduce", "run an experiment again"),
     "info": Command("streamvdib.commands.info", "say what a recording holds"),
     "models": Command("streamvdib.commands.models", "list the models that come with the package"),
+    "simulate": Command("streamvdib.replay.commands.simulate", "make recordings of digits"),
+    "datasets": Command("streamvdib.replay.commands.datasets", "describe and check data sets"),
+    "serve": Command("streamvdib.services.commands.serve", "serve decoded frames over ZeroMQ"),
+    "view": Command("streamvdib.services.commands.view", "watch a running service"),
+    "ctl": Command("streamvdib.services.commands.ctl", "ask or tell a running service something"),
+    "keys": Command("streamvdib.services.commands.keys", "make CURVE keys, allow clients"),
+    "config": Command("streamvdib.services.commands.config", "show the options in force"),
     "doctor": Command("streamvdib.commands.doctor", "check this installation"),
 }
 
 
-def _parser(name: str | None) -> argparse.ArgumentParser:
+def _parser(name: str | None, words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser; only the subcommand called ``name`` is imported and gets its arguments."""
     parser = argparse.ArgumentParser(
         prog="streamvdib",
@@ -49,6 +62,7 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
         )
         if command_name == name:
             importlib.import_module(command.module).add_arguments(subparser)
+            prepare(subparser, name, words, COMMANDS)
     return parser
 
 
@@ -61,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in words if not word.startswith("-")), None)
-    arguments = _parser(name).parse_args(words)
-    module = importlib.import_module(COMMANDS[arguments.command].module)
     try:
+        arguments = _parser(name, words).parse_args(words)
+        module = importlib.import_module(COMMANDS[arguments.command].module)
         return int(module.execute(arguments))
     except StreamVdibError as error:
         print(f"streamvdib: {error}", file=sys.stderr)  # noqa: T201 - the command line's own output
