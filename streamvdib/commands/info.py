@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamvdib.errors import ConfigurationError
 
@@ -64,12 +64,13 @@ def execute(arguments: argparse.Namespace) -> int:
     from streamvdib.sources import open_source
 
     for index, path in enumerate(arguments.files):
+        options: dict[str, Any] = dict(_option(text) for text in arguments.option)
         source = open_source(
             path,
             sensor_size=arguments.sensor_size,
             lenient=arguments.lenient,
             isolated=arguments.isolated,
-            **dict(_option(text) for text in arguments.option),
+            **options,
         )
         if source.is_live:
             source.close()

@@ -195,4 +195,5 @@ def _frames(packet: _Packet, name: str, counters: dict[str, int]) -> Iterator[Ti
 def _grey(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     """The mean of the colour channels, 16 bits to 8."""
     colours = pixels[:, :, :3].astype(np.uint32)
-    return (colours.mean(axis=2) / 256).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = (colours.mean(axis=2) / 256).astype(np.uint8)
+    return grey

@@ -200,4 +200,5 @@ def _grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return np.array(pixels)
     if pixels.shape[2] == 1:
         return np.array(pixels[:, :, 0])
-    return np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
+    return grey

@@ -15,6 +15,8 @@ by decoding once more from the same state.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -28,9 +30,11 @@ STATE_FIELDS = 11
 
 MOST_EVENTS_OF_A_WORD = 32
 
+Integer = int | np.integer[Any]
+
 
 @njit(cache=True, nogil=True)
-def _set_high(state: npt.NDArray[np.int64], high: int, bits: int) -> None:
+def _set_high(state: npt.NDArray[np.int64], high: Integer, bits: int) -> None:
     """Remember the high part of the time; count a loop if it started again."""
     if state[HAS_TIME] and state[HIGH] - high > 1 << (bits - 1):
         state[LOOPS] += 1
@@ -39,7 +43,7 @@ def _set_high(state: npt.NDArray[np.int64], high: int, bits: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _other(state: npt.NDArray[np.int64], kind: int) -> None:
+def _other(state: npt.NDArray[np.int64], kind: Integer) -> None:
     """Count a word of EVT2 or 2.1 that is neither event nor time."""
     if kind == 0xA:
         state[TRIGGERS] += 1
@@ -132,8 +136,8 @@ def _emit(
     state: npt.NDArray[np.int64],
     events: EventArray,
     n_events: int,
-    column: int,
-    mask: int,
+    column: Integer,
+    mask: Integer,
 ) -> int:
     """Add the events of a mask that begins at ``column``; gives the new number of events."""
     t_us = (state[LOOPS] << 24) | (state[HIGH] << 12) | state[LOW]

@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from streamvdib.errors import RecordingError
 from streamvdib.events import SensorSize
 from streamvdib.sources.npy_stream import NpyStream
-from streamvdib.sources.reading import REMEDY, ByteStream
+from streamvdib.sources.reading import REMEDY, ByteStream, as_binary
 
 _MAX_SCALARS = 8
 
@@ -35,8 +35,8 @@ def open_npz(path: Path, name: str) -> Iterator[tuple[dict[str, NpyStream], Sens
             streams = {}
             for member in archive.namelist():
                 if member.endswith(".npy"):
-                    file = _Member(cast("BinaryIO", stack.enter_context(archive.open(member))))
-                    stream = ByteStream(cast("BinaryIO", file), f"{name}, {member}")
+                    file = _Member(as_binary(stack.enter_context(archive.open(member))))
+                    stream = ByteStream(as_binary(file), f"{name}, {member}")
                     with suppress(RecordingError):  # one of no events: those needed are missed
                         streams[member.removesuffix(".npy")] = NpyStream(stream)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:

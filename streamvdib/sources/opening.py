@@ -85,11 +85,11 @@ def open_source(
         )
         return cast("EventSource", live)
     if options.pop("isolated", False):
-        from streamvdib.sources.isolated import isolated
-
-        return isolated(
+        isolated = importlib.import_module("streamvdib.sources.isolated").isolated
+        child = isolated(
             uri, sensor_size=sensor_size, lenient=lenient, packet_us=packet_us, **options
         )
+        return cast("EventSource", child)
     return _open_recording(Path(uri), sensor_size, lenient, packet_us, options)
 
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, SupportsInt, cast
 
 from streamvdib.errors import RecordingError, TruncatedRecordingError
 
@@ -87,7 +87,7 @@ def open_stream(path: Path, *, lenient: bool = False) -> Iterator[ByteStream]:
         file.seek(0)
         if packed:
             with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-                yield ByteStream(_Tolerant(unpacked), str(path), lenient=lenient)
+                yield ByteStream(as_binary(_Tolerant(unpacked)), str(path), lenient=lenient)
         else:
             yield ByteStream(file, str(path), lenient=lenient)
 
@@ -180,9 +180,9 @@ def truncated(
     count(counters, "truncated_bytes", n_bytes)
 
 
-def count(counters: MutableMapping[str, int], cause: str, n: int) -> None:
+def count(counters: MutableMapping[str, int], cause: str, n: SupportsInt) -> None:
     """Add to a counter; a cause that never occurred is absent."""
-    if n:
+    if int(n):
         counters[cause] = counters.get(cause, 0) + int(n)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from inspect import GEN_CLOSED, GEN_RUNNING, getgeneratorstate
 from pathlib import Path
 
 from streamvdib.events import EventPacket, SensorSize
@@ -49,14 +50,14 @@ class Recording:
     def __iter__(self) -> Iterator[EventPacket]:
         self.counters.clear()
         iteration = self._packets()
-        self._iterations = [one for one in self._iterations if one.gi_frame is not None]
+        self._iterations = [one for one in self._iterations if getgeneratorstate(one) != GEN_CLOSED]
         self._iterations.append(iteration)
         return iteration
 
     def close(self) -> None:
         """End what iterates, so that its file is closed; iterating again starts again."""
         for iteration in self._iterations:
-            if not iteration.gi_running:
+            if getgeneratorstate(iteration) != GEN_RUNNING:
                 iteration.close()
         self._iterations.clear()
 

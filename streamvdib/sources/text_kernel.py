@@ -6,6 +6,8 @@ round(m * 10^(e + s)), halves up, where s scales seconds to microseconds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -15,6 +17,8 @@ from streamvdib.events import EventArray
 T, X, Y, P, IGNORED = 0, 1, 2, 3, 4
 """What a column means."""
 
+Integer = int | np.integer[Any]
+
 OK, BAD_NUMBER, WRONG_COLUMNS, BAD_POLARITY = 0, 1, 2, 3
 
 _MAX_DIGITS = 18
@@ -23,7 +27,7 @@ _LARGEST_COORDINATE = 65535
 
 
 @njit(cache=True, nogil=True)
-def _rounded(mantissa: int, exponent: int) -> int:
+def _rounded(mantissa: Integer, exponent: int) -> Integer:
     """The value mantissa * 10^exponent, rounded; ``_MAX_ROUNDED`` if it is too large."""
     value = np.int64(mantissa)
     while exponent > 0 and value != 0:
@@ -42,7 +46,7 @@ def _rounded(mantissa: int, exponent: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _number(data: npt.NDArray[np.uint8], start: int, scale: int) -> tuple[int, int]:
+def _number(data: npt.NDArray[np.uint8], start: int, scale: int) -> tuple[Integer, int]:
     """The number at ``start`` and where it ends; ends at ``start`` if there is none."""
     index = start
     negative = False
