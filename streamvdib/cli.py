@@ -38,6 +38,9 @@ COMMANDS: dict[str, Command] = {
     "reproduce": Command("streamvdib.replay.commands.reproduce", "run an experiment again"),
     "info": Command("streamvdib.commands.info", "say what a recording holds"),
     "models": Command("streamvdib.commands.models", "list the models that come with the package"),
+    "replay": Command(
+        "streamvdib.replay.commands.replay", "play recordings at their pace, as a live source"
+    ),
     "simulate": Command("streamvdib.replay.commands.simulate", "make recordings of digits"),
     "datasets": Command("streamvdib.replay.commands.datasets", "describe and check data sets"),
     "serve": Command("streamvdib.services.commands.serve", "serve decoded frames over ZeroMQ"),

@@ -4,6 +4,6 @@ To add a format, write a module with an ``Encoder`` class (see ``encoder.py``) a
 to ``ENCODERS``.
 """
 
-from .opening import ENCODERS, EventWriter, open_writer
+from .opening import ENCODERS, EventWriter, can_write, open_writer
 
-__all__ = ["ENCODERS", "EventWriter", "open_writer"]
+__all__ = ["ENCODERS", "EventWriter", "can_write", "open_writer"]

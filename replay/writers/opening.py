@@ -39,6 +39,12 @@ class EventWriter(Protocol):
         """Complete the file; safe to call twice."""
 
 
+def can_write(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's suffix names a format."""
+    suffix = Path(path).suffix.lower()
+    return suffix == ".aedat4" or suffix in ENCODERS
+
+
 def open_writer(
     path: str | os.PathLike[str], sensor_size: SensorSize, *, origin_us: int = 0
 ) -> EventWriter:

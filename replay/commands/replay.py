@@ -1,0 +1,103 @@
+"""``streamvdib replay``: play recordings at their own pace, and send them out as a live source."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..pace import PacedSource
+    from ..playlist import Playlist
+    from ..republish import Publisher
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("source", metavar="SOURCE|FOLDER|DATASET", help="what to play")
+    parser.add_argument("--speed", default="1", help="a factor, or max (%(default)s)")
+    parser.add_argument("--loop", action="store_true", help="begin again after the end")
+    parser.add_argument("--from", dest="from_s", type=float, default=0.0, help="seconds")
+    parser.add_argument("--to", dest="to_s", type=float, help="seconds after the first event")
+    parser.add_argument("--shuffle", action="store_true", help="recordings in random order")
+    parser.add_argument("--seed", type=int, default=0, help="of the order (%(default)s)")
+    parser.add_argument("--split", help="of a data set: train, validation or test")
+    parser.add_argument("--gap-ms", type=float, default=100.0, help="between recordings")
+    parser.add_argument("--sensor-size", help="WIDTHxHEIGHT, where a recording does not say")
+    parser.add_argument("--lenient", action="store_true", help="repair bad data and count it")
+    parser.add_argument("--packet-us", type=int, default=1000, help="sent at once (%(default)s)")
+    parser.add_argument(
+        "--to-uri",
+        default="stdout",
+        help="udp://HOST:PORT, zmq://HOST:PORT, dv://HOST:PORT, a file, or stdout (%(default)s)",
+    )
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds before the first packet")
+    parser.add_argument("--quiet", action="store_true", help="no closing line")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Play everything once, or for ever with ``--loop``."""
+    from streamvdib.errors import SinkError
+
+    from ..pace import PacedSource, parse_speed
+
+    playlist = _playlist(arguments)
+    with (
+        closing(PacedSource(playlist, parse_speed(arguments.speed))) as source,
+        closing(_publisher(arguments.to_uri, playlist)) as publisher,
+    ):
+        time.sleep(arguments.wait)
+        start_s = time.monotonic()
+        try:
+            for packet in source:
+                publisher.publish(packet)
+        except SinkError:
+            if arguments.to_uri.partition("?")[0] not in ("stdout", "-"):
+                raise  # who reads our output may stop at any time
+        finally:
+            if not arguments.quiet:
+                _report(source, publisher, time.monotonic() - start_s)
+    return 0
+
+
+def _playlist(arguments: argparse.Namespace) -> Playlist:
+    from streamvdib.commands.options import sensor_size
+
+    from ..playlist import Order, Playlist, find_entries
+
+    entries = find_entries(
+        arguments.source,
+        split=arguments.split,
+        sensor_size=sensor_size(arguments.sensor_size),
+        lenient=arguments.lenient,
+        packet_us=arguments.packet_us,
+    )
+    order = Order(
+        loop=arguments.loop,
+        shuffle=arguments.shuffle,
+        seed=arguments.seed,
+        from_us=round(arguments.from_s * 1e6),
+        to_us=None if arguments.to_s is None else round(arguments.to_s * 1e6),
+        gap_us=round(arguments.gap_ms * 1000),
+    )
+    return Playlist(entries, order)
+
+
+def _publisher(uri: str, playlist: Playlist) -> Publisher:
+    """A live way out, or a file that is written to."""
+    from ..republish import open_publisher
+    from ..writers import can_write
+    from ..writers.publishing import FilePublisher
+
+    if "://" not in uri and can_write(uri):
+        return FilePublisher(uri, playlist.sensor_size)
+    return open_publisher(uri, playlist.sensor_size)
+
+
+def _report(source: PacedSource, publisher: Publisher, seconds: float) -> None:
+    """One line on standard error: what went out, and how late at worst."""
+    counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in publisher.counters.items())
+    bad = ", ".join(f"{name} {n}" for name, n in source.counters.items() if n)
+    sys.stderr.write(f"{source.name}: {counts} in {seconds:.2f} s; {bad or 'nothing amiss'}\n")
