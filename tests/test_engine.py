@@ -217,3 +217,11 @@ def test_input_steps_can_come_ready_made() -> None:
     engine = Engine(small_model(input_shape=[24]), None)
     frames = list(engine.run(input_steps(np.ones((4, 1, 24)))))
     assert [frame.step for frame in frames] == [0, 1, 2, 3]
+
+
+def test_a_restart_keeps_the_precision_of_the_backend() -> None:
+    engine = Engine(small_model(), GEOMETRY, backend="torch", dtype=torch.float64)
+    engine.restart()
+    frames = engine.advance(EventPacket(events_of(0), 40_000))
+    fresh = Engine(small_model(), GEOMETRY, backend="torch", dtype=torch.float64)
+    assert_same(frames, fresh.advance(EventPacket(events_of(0), 40_000)))

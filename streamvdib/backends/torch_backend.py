@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from typing import Any, cast
+
 import numpy as np
 import torch
 
@@ -67,8 +70,18 @@ class TorchBackend:
         return self._state
 
     def restore(self, state: EncoderState) -> None:
-        """See ``Backend``."""
-        self._state = state
+        """See ``Backend``; the state may come from another device or precision."""
+        layers = tuple(
+            replace(
+                layer,
+                **{
+                    field.name: getattr(layer, field.name).to(self.device, self.dtype)
+                    for field in fields(layer)
+                },
+            )
+            for layer in cast(tuple[Any, ...], state.layers)
+        )
+        self._state = EncoderState(state.step, layers)
 
     def set_weights(self, weights: Weights) -> None:
         """See ``Backend``."""

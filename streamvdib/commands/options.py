@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamvdib.errors import ConfigurationError
 
@@ -30,6 +30,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backend", default="auto", choices=("auto", "numba", "torch"), help="(%(default)s)"
     )
+    group.add_argument("--device", default="cpu", help="of torch, such as cuda (%(default)s)")
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,12 +99,32 @@ def make_engine(
         tile=arguments.tile,
         overlap=arguments.overlap,
     )
+    on_device = device_options(arguments, model)
     return Engine(
         model,
         geometry,
         decode_every=steps_between_frames(arguments.every_us, model.dt_us),
         seed=arguments.seed,
-        backend=arguments.backend,
+        backend="torch" if on_device else arguments.backend,
         policy="count" if is_live or arguments.lenient else "raise",
         max_gap_us=arguments.max_gap_us,
+        **on_device,
     )
+
+
+def device_options(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """Backend options of ``--device``; the decoder is moved there. Empty on the CPU."""
+    import torch
+
+    if arguments.device == "cpu":
+        return {}
+    try:
+        device = torch.device(arguments.device)
+        model.decoder.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(
+            f"--device must be one that torch can use; got {arguments.device!r}: {reason}. "
+            "Use --device cpu."
+        ) from None
+    return {"device": device}

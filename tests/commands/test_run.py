@@ -131,6 +131,7 @@ def test_frames_written_before_an_error_stay(tmp_path: Path, model: str) -> None
         (["--dt-us", "0"], "--dt-us must be at least 1 microsecond; got 0"),
         (["--crop", "2x2"], "the model takes 4x3 pixels; the source gives 2x2"),
         (["--out", "x.avi"], "--out must be a folder, a .gif or an .mp4 file"),
+        (["--device", "abacus"], "--device must be one that torch can use; got 'abacus'"),
         (["--sensor-size", "big"], "--sensor-size must read WIDTHxHEIGHT; got 'big'"),
     ],
 )
