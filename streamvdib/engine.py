@@ -32,6 +32,7 @@ from streamvdib.merging import StreamMerger
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 from streamvdib.statistics import RunStatistics
+from streamvdib.thinning import NOT_THINNED
 
 Target = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.float32]
@@ -141,6 +142,7 @@ class Engine:
         )
         self._decoding = make_decoding(model, self.window)
         self.statistics = RunStatistics()
+        self.thinning = NOT_THINNED  # what is given up where the machine is too slow
         self.observers: list[Observer] = []  # called after every chunk, before its frame
         self.step = 0  # steps done
         self.end_us = 0  # sensor time at which the last step ended
@@ -151,7 +153,8 @@ class Engine:
             frame
             for inputs in self.binners[stream].push(packet)
             for merged in self._in_step(stream, inputs)
-            for frame in self.run(merged)
+            for thinned in self._thinned(merged)
+            for frame in self.run(thinned)
         ]
 
     def run(self, inputs: InputSteps) -> Iterator[Frame]:
@@ -225,6 +228,16 @@ class Engine:
 
     def _in_step(self, stream: int, inputs: InputSteps) -> Iterable[InputSteps]:
         return [inputs] if self.merger is None else self.merger.push(stream, inputs)
+
+    def _thinned(self, inputs: InputSteps) -> list[InputSteps]:
+        """What is left of the steps where load is shed; all of them otherwise."""
+        if self.thinning == NOT_THINNED:
+            return [inputs]
+        thinned = list(self.thinning.apply(inputs))
+        statistics = self.statistics
+        statistics.merged_steps += inputs.n_steps - sum(part.n_steps for part in thinned)
+        statistics.shed_inputs += len(inputs.indices) - sum(len(p.indices) for p in thinned)
+        return thinned
 
     def _steps_to_boundary(self) -> int:
         """Steps until the next frame or update is due."""

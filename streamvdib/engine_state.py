@@ -24,6 +24,7 @@ from streamvdib.errors import CheckpointError, StreamVdibError
 from streamvdib.input_steps import InputSteps
 from streamvdib.model import fill_model, tensors_digest
 from streamvdib.neurons.neuron import NeuronState
+from streamvdib.thinning import Thinning
 
 if TYPE_CHECKING:
     from streamvdib.binning import Binner
@@ -34,7 +35,7 @@ Tensors = dict[str, Tensor]
 Table = dict[str, Any]
 State = TypeVar("State", bound=NeuronState)
 _LATENCIES = ("step_latency", "decode_latency", "learn_latency")
-_TOTALS = ("steps", "frames", "spikes", "updates")
+_TOTALS = ("steps", "frames", "spikes", "updates", "merged_steps", "shed_inputs")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def take(engine: Engine) -> EngineState:
         "decode_every": engine.decode_every,
         "encoder_step": encoder.step,
         "n_pushed": engine.window.n_pushed,
+        "thinning": asdict(engine.thinning),
         "binners": [_about_binner(binner) for binner in engine.binners],
         "statistics": {name: getattr(statistics, name) for name in _TOTALS},
     }
@@ -93,7 +95,7 @@ def put(engine: Engine, state: EngineState) -> None:
         totals = {name: int(about["statistics"][name]) for name in _TOTALS}
         scalars = {name: int(about[name]) for name in ("step", "end_us", "decode_every")}
         latencies = {name: tensors[f"statistics.{name}"].numpy().copy() for name in _LATENCIES}
-        n_pushed = int(about["n_pushed"])
+        n_pushed, thinning = int(about["n_pushed"]), Thinning(**about["thinning"])
         _fill_learner_and_model(engine, tensors)
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(
@@ -101,7 +103,7 @@ def put(engine: Engine, state: EngineState) -> None:
         ) from error
     engine.backend.restore(encoder)
     engine.window.ring[:] = tensors["window.ring"].numpy()
-    engine.window.n_pushed = n_pushed
+    engine.window.n_pushed, engine.thinning = n_pushed, thinning
     for binner, values in zip(engine.binners, binners, strict=True):
         for name, value in values.items():
             setattr(binner, name, value)

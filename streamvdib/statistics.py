@@ -51,6 +51,8 @@ class RunStatistics:
     frames: int = 0
     spikes: int = 0  # of the readout, all lanes
     updates: int = 0  # of the weights
+    merged_steps: int = 0  # steps that went into others where load was shed
+    shed_inputs: int = 0  # active inputs given up where load was shed
     step_latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     decode_latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     learn_latency: LatencyHistogram = field(default_factory=LatencyHistogram)

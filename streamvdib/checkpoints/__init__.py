@@ -8,11 +8,11 @@
 one file and needs no lock.
 """
 
-from streamvdib.checkpoints.disk import Disk, RealDisk
 from streamvdib.checkpoints.file import Checkpoint, decode, encode, load_checkpoint
 from streamvdib.checkpoints.folder import Checkpoints, Damaged
 from streamvdib.checkpoints.position import Position, skip_to
 from streamvdib.checkpoints.writer import CheckpointWriter
+from streamvdib.disk import Disk, RealDisk
 
 __all__ = [
     "Checkpoint",

@@ -21,9 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from streamvdib.checkpoints.disk import Disk, RealDisk
 from streamvdib.checkpoints.fingerprint import fingerprint
 from streamvdib.checkpoints.position import Position
+from streamvdib.disk import Disk, RealDisk
 from streamvdib.engine_state import EngineState
 from streamvdib.errors import CheckpointError
 from streamvdib.model import tensors_digest

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from streamvdib.checkpoints.disk import Disk, RealDisk
 from streamvdib.checkpoints.file import Checkpoint, encode, load_checkpoint
 from streamvdib.checkpoints.position import Position
+from streamvdib.disk import Disk, RealDisk
 from streamvdib.engine_state import EngineState
 from streamvdib.errors import CheckpointError, ConfigurationError
 

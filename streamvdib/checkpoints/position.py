@@ -22,16 +22,12 @@ class Position:
     n_events: int = 0
     last_us: int | None = None  # time of the last event taken
     end_us: int | None = None  # end of the last packet taken
-    log_records: int = 0  # records of the session log written by then
 
     def after(self, packet: EventPacket) -> Position:
         """The position once this packet has been taken as well."""
         n_events = len(packet.events)
         last_us = int(packet.events["t_us"][-1]) if n_events else self.last_us
-        return Position(
-            self.name, self.index, self.n_events + n_events, last_us, packet.end_us,
-            self.log_records,
-        )  # fmt: skip
+        return Position(self.name, self.index, self.n_events + n_events, last_us, packet.end_us)
 
 
 def skip_to(packets: Iterable[EventPacket], position: Position) -> Iterator[EventPacket]:

@@ -63,6 +63,11 @@ class CheckpointWriter:
         return self._clock() >= self._due_s
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more states."""
+        return self._closing
+
+    @property
     def counters(self) -> dict[str, int]:
         """What became of the states, by name, for metrics."""
         return {

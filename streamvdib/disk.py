@@ -33,6 +33,12 @@ class Disk(Protocol):
     def write(self, path: Path, data: bytes) -> None:
         """Create a file that must not exist, write it, and make its content durable."""
 
+    def append(self, path: Path, data: bytes) -> None:
+        """Add to the end of a file, which is made if need be; durable only after ``sync``."""
+
+    def sync(self, path: Path) -> None:
+        """Make the content of a file durable."""
+
     def rename(self, path: Path, onto: Path) -> None:
         """Give a file another name, at once; ``onto`` is replaced."""
 
@@ -82,6 +88,22 @@ class RealDisk:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+
+    def append(self, path: Path, data: bytes) -> None:
+        """See ``Disk``."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0) as file:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+
+    def sync(self, path: Path) -> None:
+        """See ``Disk``."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def rename(self, path: Path, onto: Path) -> None:
         """See ``Disk``."""
