@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streamvdib.engine import Engine, Frame
-from streamvdib.errors import ConfigurationError, ServiceError
+from streamvdib.errors import ConfigurationError, LearningError, ServiceError, TargetError
 from streamvdib.events import EventPacket
 from streamvdib.input_steps import InputSteps
 
-from .station import Learning, Reading
+from .snapshots import SnapshotKeeper
+from .station import Learning, Reading, Result
 
+_LOG = logging.getLogger(__name__)
 _MAX_SPIKE_STEPS = 1024
 SpikeArray = npt.NDArray[np.uint8]
-
-
-class Snapshots(Protocol):
-    """Where snapshots of an engine are kept, by name."""
-
-    def save(self, engine: Engine, name: str | None) -> str:
-        """Write one and return its name."""
-        ...
-
-    def restore(self, engine: Engine, name: str | None) -> str:
-        """Make the engine go on from one, the newest if none is named; its name."""
-        ...
 
 
 class EngineStation:
@@ -53,7 +44,7 @@ class EngineStation:
         *,
         source_counters: Callable[[], Mapping[str, int]] = dict,
         make_engine: Callable[[str], Engine] | None = None,
-        snapshots: Snapshots | None = None,
+        snapshots: SnapshotKeeper | None = None,
         about: Mapping[str, Mapping[str, Any]] | None = None,
         commands: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] | None = None,
     ) -> None:
@@ -64,7 +55,8 @@ class EngineStation:
         self._about = dict(about or {})
         self._spikes: list[SpikeArray] = []
         self._generation = 0
-        self._commands = {
+        self._n_bad_updates = 0
+        self._commands: dict[str, Callable[[Mapping[str, Any]], Result]] = {
             "learn": self._learn,
             "set_beta": self._set_beta,
             "set_learning_rate": self._set_learning_rate,
@@ -95,8 +87,20 @@ class EngineStation:
         self.engine.decode_every = steps
 
     def advance(self, stream: str, packet: EventPacket) -> list[Frame]:
-        """Push a packet of one stream; the frames that fell due."""
-        return self.engine.advance(packet, self.streams.index(stream))
+        """Push a packet of one stream; the frames that fell due.
+
+        An update that must not be made is undone by the learner, counted here, and decoding
+        goes on.
+        """
+        watch = getattr(self.engine.targets, "watch", None)
+        if watch is not None:
+            watch(packet)
+        try:
+            return self.engine.advance(packet, self.streams.index(stream))
+        except (LearningError, TargetError) as error:
+            self._n_bad_updates += 1
+            _LOG.warning("learning stopped", extra={"error": str(error)})
+            return []
 
     def decode(self) -> Frame | None:
         """A frame now; None before the first step."""
@@ -140,7 +144,7 @@ class EngineStation:
             **self._about.get(stream, {}),
         }
 
-    def operate(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def operate(self, command: str, arguments: Mapping[str, Any]) -> Result:
         """Execute a control command that concerns the engine."""
         execute = self._commands.get(command)
         if execute is None:
@@ -151,7 +155,7 @@ class EngineStation:
         """Write a last snapshot where snapshots are kept."""
         if self._snapshots is None or self.engine.step == 0:
             return {}
-        return {"snapshot": self._snapshots.save(self.engine, None)}
+        return self._snapshots.save(self.engine).result()
 
     def _adopt(self, engine: Engine) -> None:
         self.engine = engine
@@ -166,7 +170,7 @@ class EngineStation:
             self._spikes.pop(0)
 
     def _dropped(self) -> dict[str, int]:
-        dropped = dict(self._source_counters())
+        dropped = {**self._source_counters(), "bad_updates": self._n_bad_updates}
         for binner in self.engine.binners:
             counters = binner.counters
             for cause in ("off_sensor", "late", "restarts"):
@@ -174,15 +178,17 @@ class EngineStation:
         return dropped
 
     def _learning(self) -> Learning | None:
-        learner = self.engine.learner
+        learner: Any = self.engine.learner
         if learner is None:
             return None
+        metrics: Mapping[str, float] = learner.metrics()
         return Learning(
             on=not learner.paused,
-            **{
-                name: float(getattr(learner, name, 0.0))
-                for name in ("beta", "learning_rate", "loss", "score", "nats_per_step")
-            },
+            beta=float(learner.beta),
+            learning_rate=float(learner.learning_rate),
+            loss=metrics.get("decoder_nats", 0.0),
+            score=metrics.get("score", metrics.get("decoder_nats", 0.0)),
+            nats_per_step=metrics.get("information_nats_per_step", 0.0),
         )
 
     def _learner(self) -> Any:
@@ -205,18 +211,19 @@ class EngineStation:
         learner.learning_rate = arguments["value"]
         return {"learning_rate": learner.learning_rate}
 
-    def _kept(self) -> Snapshots:
+    def _kept(self) -> SnapshotKeeper:
         if self._snapshots is None:
             raise ServiceError("snapshots need a folder; start the service with --snapshots FOLDER")
         return self._snapshots
 
-    def _snapshot(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return {"snapshot": self._kept().save(self.engine, arguments.get("name"))}
+    def _snapshot(self, _: Mapping[str, Any]) -> Result:
+        return self._kept().save(self.engine)
 
     def _roll_back(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        name = self._kept().restore(self.engine, arguments.get("name"))
-        self._generation += 1  # other weights than any before, whatever their number was
-        return {"snapshot": name}
+        before = self.engine.statistics.updates
+        result = self._kept().restore(self.engine, arguments.get("checkpoint"))
+        self._generation += 1 + before - self.engine.statistics.updates  # it never goes back
+        return result
 
     def _load_model(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         if self._make_engine is None:

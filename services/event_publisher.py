@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -38,13 +39,13 @@ class EventPublisher:
         """
         self.counters = {"events": 0, "messages": 0}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._description = {"sensor": list(sensor_size), "source": "replay"}
+        self._description: dict[str, Any] = {"sensor": list(sensor_size), "source": "replay"}
         self._publisher = Publisher(
             self._context,
             [stream],
             {stream: self._description},
             message_bytes=EVENTS_PER_MESSAGE * EVENT_DTYPE.itemsize,
-            secure=lambda socket: None,
+            secure=lambda _socket: None,
         )
         try:
             self.address = self._publisher.bind(address)

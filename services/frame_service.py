@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,7 @@ class FrameService:
 
     Args:
         options: what and where.
-        describe: the description of a stream.
+        descriptions: of every stream; may change while it runs.
         handle: executes control requests.
         pulse: of the engine's thread.
         authenticator: guards both sockets.
@@ -70,7 +70,7 @@ class FrameService:
     def __init__(
         self,
         options: ServiceOptions,
-        describe: Callable[[str], Mapping[str, Any]],
+        descriptions: Mapping[str, Mapping[str, Any]],
         handle: Handler,
         pulse: Pulse,
         authenticator: Authenticator,
@@ -102,7 +102,7 @@ class FrameService:
         self.publisher = Publisher(
             context,
             options.streams,
-            describe,
+            descriptions,
             message_bytes=options.message_bytes,
             secure=authenticator.secure,
         )

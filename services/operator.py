@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from .messages import KINDS, SCHEMA
 from .requests import Request
 from .runtime import Runtime
-
-Result = dict[str, Any] | Future[dict[str, Any]]
+from .station import Result
 
 
 class Operator:
@@ -84,7 +82,7 @@ class Operator:
         self._runtime.is_paused = is_paused
         return {"paused": is_paused}
 
-    def _operate(self, request: Request) -> dict[str, Any]:
+    def _operate(self, request: Request) -> Result:
         """In the engine's thread."""
         if request.command == "set_decode_every":
             self._runtime.station.decode_every = request.arguments["steps"]

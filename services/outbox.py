@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ class Outbox:
         context: of the service.
         endpoint: inproc address that the I/O thread has bound.
         template: what all headers share (run, boot, model, seed).
-        describe: the description of a stream, sent with the first message of each topic.
+        descriptions: of every stream, sent with the first message of each topic.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Outbox:
         context: zmq.Context[zmq.Socket[bytes]],
         endpoint: str,
         template: Header,
-        describe: Callable[[str], Mapping[str, Any]],
+        descriptions: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._socket = context.socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, _CAPACITY)
@@ -42,7 +42,7 @@ class Outbox:
         self._socket.linger = 0
         self._socket.connect(endpoint)
         self.template = template
-        self._describe = describe
+        self._descriptions = descriptions
         self._sequences: dict[bytes, itertools.count[int]] = collections.defaultdict(
             itertools.count
         )
@@ -75,7 +75,7 @@ class Outbox:
             wall_us=time.time_ns() // 1000,
             monotonic_ns=time.monotonic_ns(),
             bytes=values.nbytes if isinstance(values, np.ndarray) else len(values),
-            description=self._describe(stream) if sequence == 0 else None,
+            description=self._descriptions.get(stream) if sequence == 0 else None,
             **described,
         )
         try:

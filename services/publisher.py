@@ -49,13 +49,13 @@ class Publisher:
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         streams: Sequence[str],
-        describe: Callable[[str], Mapping[str, Any]],
+        descriptions: Mapping[str, Mapping[str, Any]],
         *,
         message_bytes: int,
         secure: Callable[[zmq.Socket[bytes]], None],
     ) -> None:
         self._context = context
-        self._describe = describe
+        self._descriptions = descriptions  # may change while it runs
         self._topics = [(stream, kind) for stream in streams for kind in KINDS]
         self._topics.append((SERVICE_STREAM, "heartbeat"))
         self._message_bytes = message_bytes
@@ -152,7 +152,7 @@ class Publisher:
         _, header, payload = remembered
         values = msgpack.unpackb(bytes(header), raw=False)
         if stream != SERVICE_STREAM:
-            values["description"] = self._describe(stream)
+            values["description"] = self._descriptions.get(stream, {})
         address = topic(stream, kind, last=True)
         self.socket.setsockopt(zmq.SUBSCRIBE, address)
         with contextlib.suppress(zmq.Again):

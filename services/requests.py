@@ -78,11 +78,7 @@ COMMANDS: dict[str, Command] = {
     "set_decode_every": Command(
         "control", "steps from one frame to the next", {"steps": Parameter(int, True, 1, 1_000_000)}
     ),
-    "snapshot": Command(
-        "control",
-        "write a snapshot of everything that changes",
-        {"name": Parameter(str, False, pattern=NAME)},
-    ),
+    "snapshot": Command("control", "write a checkpoint of everything that changes"),
     "load_model": Command("control", "go on with another model", {"name": _NAME}),
     "record_start": Command("control", "write the events that come to a file", {"name": _NAME}),
     "record_stop": Command("control", "end the recording"),
@@ -96,7 +92,9 @@ COMMANDS: dict[str, Command] = {
         "learn", "step of the optimiser", {"value": Parameter(float, True, 0.0, 10.0)}
     ),
     "roll_back": Command(
-        "learn", "go back to a snapshot", {"name": Parameter(str, False, pattern=NAME)}
+        "learn",
+        "go back to a checkpoint, the newest if none is named",
+        {"checkpoint": Parameter(int, False, 1, 2**53)},
     ),
 }
 

@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,9 +23,10 @@ from streamvdib.errors import ServiceError
 from streamvdib.events import EventPacket
 
 from .bounds import pack
+from .figures import figures_of
 from .intake import Arrival, Intake
 from .outbox import Outbox
-from .station import DecodedFrame, Reading, Station
+from .station import DecodedFrame, Reading, Result, Station
 from .tally import Tally
 
 _LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ STATS_INTERVAL_S = 0.25
 EVENTS_PER_MESSAGE = 8192
 """At most; a longer packet is sent in parts, so that no message grows with the scene."""
 
-Operation = Callable[[], dict[str, Any]]
+Operation = Callable[[], Result]
 
 
 class Runtime:
@@ -45,6 +46,7 @@ class Runtime:
         intakes: by stream name.
         outbox: takes the messages; used by the running thread only.
         tally: kept up to date.
+        descriptions: of every stream; kept up to date.
         pixel_dtype: of frames on the wire, ``<f4`` or ``|u1``.
         on_packet: is given every packet before the engine (the recorder), in this thread.
     """
@@ -55,6 +57,7 @@ class Runtime:
         intakes: Mapping[str, Intake],
         outbox: Outbox,
         tally: Tally,
+        descriptions: dict[str, dict[str, Any]],
         *,
         pixel_dtype: str = "<f4",
         on_packet: Callable[[str, EventPacket], None] | None = None,
@@ -64,8 +67,7 @@ class Runtime:
         self.tally = tally
         self.is_paused = False
         self.reading: Reading = station.read()
-        self.descriptions: dict[str, dict[str, Any]] = {}
-        self.refresh_descriptions()
+        self.descriptions = descriptions
         self.stats: dict[str, Any] = {}
         self._outbox = outbox
         self._pixel_dtype = pixel_dtype
@@ -88,7 +90,8 @@ class Runtime:
 
     def refresh_descriptions(self) -> None:
         """Ask the station anew what its streams are; in the engine's thread."""
-        self.descriptions = {name: self.station.describe(name) for name in self.station.streams}
+        for name in self.station.streams:
+            self.descriptions[name] = self.station.describe(name)
 
     def decode_now(self) -> dict[str, Any]:
         """Publish a frame of this moment; in the engine's thread."""
@@ -219,11 +222,10 @@ class Runtime:
         return np.array(pixels, dtype="<f4")
 
     def _post_events(self, stream: str, arrival: Arrival) -> None:
+        """Publish a packet's events; none at all are published too: silence goes on."""
         events, end_us = arrival.packet.events, arrival.packet.end_us
-        if len(events) == 0:
-            return
         due_ns = self.intakes[stream].clock.due_ns(end_us)
-        for first in range(0, len(events), EVENTS_PER_MESSAGE):
+        for first in range(0, max(1, len(events)), EVENTS_PER_MESSAGE):
             part = events[first : first + EVENTS_PER_MESSAGE]
             is_last = first + len(part) == len(events)
             self._outbox.post(
@@ -231,7 +233,7 @@ class Runtime:
                 "events",
                 part,
                 step=self.reading.step,
-                start_us=int(part["t_us"][0]),
+                start_us=int(part["t_us"][0]) if len(part) else end_us,
                 end_us=end_us if is_last else int(part["t_us"][-1]),
                 due_ns=due_ns,
                 **self._about(),
@@ -242,7 +244,7 @@ class Runtime:
         if now_s < self._stats_due_s and not force:
             return
         self._stats_due_s = now_s + STATS_INTERVAL_S
-        self.stats = self._gather_stats()
+        self.stats = figures_of(self.station, self.intakes, self.tally, self.reading)
         payload = pack(self.stats)
         for stream in self.station.streams:
             self._outbox.post(
@@ -256,25 +258,6 @@ class Runtime:
                 **self._about(),
             )
 
-    def _gather_stats(self) -> dict[str, Any]:
-        learning = self.reading.learning
-        return {
-            **self.tally.rates(),
-            "state": self.tally.pulse.state,
-            "step": self.reading.step,
-            "n_events": self.tally.n_events,
-            "n_steps": self.tally.n_steps,
-            "n_frames": self.tally.n_frames,
-            "generation": self.reading.generation,
-            "frame_latency_us": self.tally.frame_latency.percentiles_us(),
-            "step_latency_us": self.tally.step_latency.percentiles_us(),
-            "dropped": self.dropped(),
-            "queue": {name: intake.n_waiting for name, intake in self.intakes.items()},
-            "sources": {name: intake.state for name, intake in self.intakes.items()},
-            "decode_every": self.station.decode_every,
-            "learning": None if learning is None else vars(learning).copy(),
-        }
-
     def _execute_operations(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
@@ -287,7 +270,7 @@ class Runtime:
                     _LOG.warning("operation failed", extra={"error": str(error)})
                     future.set_exception(error)
                 else:
-                    future.set_result(result)
+                    _settle(future, result)
                 self.reading = self.station.read()
 
     def _refuse_operations(self) -> None:
@@ -296,10 +279,17 @@ class Runtime:
                 self._operations.get_nowait()[1].cancel()
 
 
-def stream_names(n_streams: int, given: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names for ``n_streams`` streams: those given, then ``stream0``, ``stream1``, ...
+def _settle(future: Future[dict[str, Any]], result: Result) -> None:
+    """Give ``future`` the result, at once or when it is there."""
+    if not isinstance(result, Future):
+        future.set_result(result)
+        return
 
-    >>> stream_names(2, ["left"])
-    ('left', 'stream1')
-    """
-    return tuple(given[:n_streams]) + tuple(f"stream{n}" for n in range(len(given), n_streams))
+    def hand_on(done: Future[dict[str, Any]]) -> None:
+        error = done.exception()
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(done.result())
+
+    result.add_done_callback(hand_on)

@@ -81,11 +81,12 @@ class Server:
         self._ended = threading.Event()
         self.stop_requested = threading.Event()
         self.tally = Tally()
+        self._descriptions = {name: station.describe(name) for name in station.streams}
         self.authenticator = self._new_authenticator()
         try:
             self.service = FrameService(
                 self._service_options(station, options),
-                lambda stream: self.runtime.descriptions[stream],
+                self._descriptions,
                 lambda request: self._operator.handle(request),
                 self.tally.pulse,
                 self.authenticator,
@@ -98,13 +99,14 @@ class Server:
             self._context,
             self.service.inbox_address,
             self.service.header,
-            lambda stream: self.runtime.descriptions[stream],
+            self._descriptions,
         )
         self.runtime = Runtime(
             station,
             intakes,
             self._outbox,
             self.tally,
+            self._descriptions,
             pixel_dtype=options.pixel_dtype,
             on_packet=on_packet,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,6 +60,9 @@ class Reading:
     learning: Learning | None = None  # None where the engine has no learner
 
 
+Result = dict[str, Any] | Future[dict[str, Any]]
+
+
 class Station(Protocol):
     """An engine with its streams. Every method is called by the engine's thread alone."""
 
@@ -96,8 +100,10 @@ class Station(Protocol):
         """What a newcomer is told of one stream: plain maps, text and numbers."""
         ...
 
-    def operate(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def operate(self, command: str, arguments: Mapping[str, Any]) -> Result:
         """Execute a control command that concerns the engine, between two packets.
+
+        What takes long (writing) is finished elsewhere, and its result is a future.
 
         Raises:
             StreamVdibError: it cannot be done; nothing has changed.
