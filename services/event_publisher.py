@@ -24,7 +24,8 @@ from .messages import Header, checked_stream_name, encode_header, topic
 from .publisher import Publisher
 
 DEFAULT_STREAM = "replay"
-EVENTS_PER_MESSAGE = 1 << 15
+EVENTS_PER_MESSAGE = 1 << 12
+TYPICAL_BYTES = 1 << 14  # a packet of a millisecond; decides how many messages may wait
 _FIELDS = {name: EVENT_DTYPE[name].str for name in EVENT_DTYPE.names or ()}
 
 
@@ -44,7 +45,7 @@ class EventPublisher:
             self._context,
             [stream],
             {stream: self._description},
-            message_bytes=EVENTS_PER_MESSAGE * EVENT_DTYPE.itemsize,
+            message_bytes=TYPICAL_BYTES,
             secure=lambda _socket: None,
         )
         try:
