@@ -48,6 +48,9 @@ COMMANDS: dict[str, Command] = {
     "ctl": Command("streamvdib.services.commands.ctl", "ask or tell a running service something"),
     "keys": Command("streamvdib.services.commands.keys", "make CURVE keys, allow clients"),
     "config": Command("streamvdib.services.commands.config", "show the options in force"),
+    "rerun": Command("streamvdib.commands.rerun", "repeat a logged session, find differences"),
+    "checkpoint": Command("streamvdib.commands.checkpoint", "check a folder of checkpoints"),
+    "soak": Command("streamvdib.commands.soak", "run for long with random faults, and judge"),
     "doctor": Command("streamvdib.commands.doctor", "check this installation"),
 }
 

@@ -53,6 +53,7 @@ class Session:
         self.shedding = shedding
         self.positions = [position or Position()] * engine.n_streams
         self._about_learner = learner
+        self._is_finished = False
         if log is not None:
             engine.observers.append(observer_of(log))
             if engine.targets is not None:
@@ -74,7 +75,11 @@ class Session:
                     describe_engine(self.engine, self._about_learner), self.engine.snapshot()
                 )
             self.log.packet(stream, packet)
-        frames = self.engine.advance(packet, stream)
+        try:
+            frames = self.engine.advance(packet, stream)
+        except BaseException:
+            self._is_finished = True  # half of the packet is in: this state must not be saved
+            raise
         if self.log is not None:
             for frame in frames:
                 self.log.frame(frame)
@@ -98,17 +103,25 @@ class Session:
 
     def save(self) -> None:
         """Hand a checkpoint to the writer; a failure is counted and logged, no more."""
-        if self.checkpoints is None:
+        if self.checkpoints is None or self.checkpoints.is_closed:
             return
         try:
             self.checkpoints.submit(self.engine.snapshot(), self.positions[0])
         except CheckpointError as error:
             _LOG.error("no checkpoint: %s", error)
 
-    def close(self) -> None:
-        """Write a last checkpoint, and end log and writer; safe to call twice."""
-        if self.checkpoints is not None and not self.checkpoints.is_closed:
+    def finish(self) -> None:
+        """Hand over a last checkpoint, and end the log's section; safe to call twice."""
+        if not self._is_finished:
+            self._is_finished = True
             self.save()
+        if self.log is not None:
+            self.log.end()
+
+    def close(self) -> None:
+        """Finish, and close writer and log; safe to call twice."""
+        self.finish()
+        if self.checkpoints is not None:
             self.checkpoints.close()
         if self.log is not None:
             self.log.close()

@@ -16,6 +16,7 @@ from streamvdib.commands.options import (
     make_engine,
     sensor_size,
 )
+from streamvdib.commands.safety import Safety, add_safety_arguments
 
 if TYPE_CHECKING:
     from streamvdib.engine import Engine, Frame
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a recording, address or -")
     add_model_arguments(parser)
     add_source_arguments(parser)
+    add_safety_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--out", help="a folder for PNG files, or a .gif or .mp4 file")
     group.add_argument("--scale", type=int, default=1, help="enlarge pictures (%(default)s)")
@@ -39,10 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Decode every source, one after the other."""
-    model = load_chosen_model(arguments)
-    for index, uri in enumerate(arguments.sources):
-        _run_source(arguments, model, uri, _out_path(arguments, index))
-    return 0
+    with Safety(arguments) as safety:
+        model = load_chosen_model(arguments)
+        for index, uri in enumerate(arguments.sources):
+            if not safety.is_done(index):
+                _run_source(arguments, model, index, uri, safety)
+    return safety.exit_code
 
 
 def _out_path(arguments: argparse.Namespace, index: int) -> Path | None:
@@ -56,11 +60,14 @@ def _out_path(arguments: argparse.Namespace, index: int) -> Path | None:
     return path / name if path.suffix == "" else path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
-def _run_source(arguments: argparse.Namespace, model: Model, uri: str, out: Path | None) -> None:
+def _run_source(
+    arguments: argparse.Namespace, model: Model, index: int, uri: str, safety: Safety
+) -> None:
     from streamvdib.commands.table import closing_rows, print_table
     from streamvdib.sinks import open_sink
     from streamvdib.sources import open_source
 
+    out = _out_path(arguments, index)
     source = open_source(
         uri, sensor_size=sensor_size(arguments.sensor_size), lenient=arguments.lenient
     )
@@ -70,8 +77,9 @@ def _run_source(arguments: argparse.Namespace, model: Model, uri: str, out: Path
         sink = open_sink(out, frames_per_second=1e6 / period_us) if out else None
         began = time.perf_counter()
         try:
-            _stream(arguments, source, engine, sink)
+            _stream(arguments, source, engine, sink, safety, index)
         finally:
+            safety.finish()
             if sink is not None:
                 sink.close()
             if not arguments.quiet:
@@ -84,13 +92,18 @@ def _run_source(arguments: argparse.Namespace, model: Model, uri: str, out: Path
 
 
 def _stream(
-    arguments: argparse.Namespace, source: EventSource, engine: Engine, sink: Sink | None
+    arguments: argparse.Namespace,
+    source: EventSource,
+    engine: Engine,
+    sink: Sink | None,
+    safety: Safety,
+    index: int,
 ) -> None:
     """Pull every packet through the engine and hand the frames to the sink."""
     painter = Painter(engine, with_events=arguments.with_events, scale=arguments.scale)
     with progress(source.name, quiet=arguments.quiet) as show:
-        for packet in source:
-            for frame in engine.advance(packet):
+        for packet in safety.packets(engine, source, source, index):
+            for frame in safety.advance(packet):
                 if sink is not None:
                     sink.push(frame, painter.picture(frame))
             show(engine)

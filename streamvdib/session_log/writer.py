@@ -183,11 +183,15 @@ class SessionLog:
         with self._changed:
             return self._changed.wait_for(lambda: not self._queue and not self._busy, timeout_s)
 
-    def close(self, timeout_s: float = 60.0) -> None:
-        """Write what waits and end the log in order; safe to call twice."""
+    def end(self) -> None:
+        """End the section in order; another engine may begin the next."""
         if self._in_section:
             self._put(Kind.END, b"")
             self._in_section = False
+
+    def close(self, timeout_s: float = 60.0) -> None:
+        """Write what waits and end the log in order; safe to call twice."""
+        self.end()
         with self._changed:
             self._closing = True
             self._changed.notify_all()
