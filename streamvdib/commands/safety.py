@@ -1,0 +1,200 @@
+"""``run``'s options that keep a run safe: checkpoints, resuming, the session's log, signals."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from streamvdib.errors import ConfigurationError
+from streamvdib.signals import Signals, Stopped
+
+if TYPE_CHECKING:
+    from streamvdib.checkpoints import Checkpoint, Checkpoints, CheckpointWriter, Damaged
+    from streamvdib.engine import Engine, Frame
+    from streamvdib.events import EventPacket
+    from streamvdib.session import Session
+    from streamvdib.session_log import SessionLog
+    from streamvdib.sources import EventSource
+
+
+def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    group = parser.add_argument_group("safety")
+    group.add_argument("--checkpoint", metavar="DIR", help="write everything that changes there")
+    group.add_argument(
+        "--checkpoint-every-s", type=float, default=10.0, metavar="N", help="(%(default)s)"
+    )
+    group.add_argument(
+        "--checkpoint-keep", type=int, default=3, metavar="N", help="generations (%(default)s)"
+    )
+    group.add_argument(
+        "--resume", action="store_true", help="go on from the newest checkpoint in DIR, if any"
+    )
+    group.add_argument(
+        "--fall-back", action="store_true", help="with --resume: pass over damaged checkpoints"
+    )
+    group.add_argument("--log", metavar="DIR", help="log the session there, for streamvdib rerun")
+
+
+def check_safety_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ``ConfigurationError`` for options that contradict each other, before all else."""
+    if arguments.resume and arguments.checkpoint is None:
+        raise ConfigurationError("--resume requires --checkpoint DIR, the folder to go on from")
+    if arguments.fall_back and not arguments.resume:
+        raise ConfigurationError("--fall-back says how to resume; it requires --resume")
+    if not 0 <= arguments.checkpoint_every_s < float("inf"):
+        raise ConfigurationError(
+            f"--checkpoint-every-s must be 0 or more seconds; got {arguments.checkpoint_every_s}"
+        )
+    if arguments.checkpoint_keep < 1:
+        raise ConfigurationError(
+            f"--checkpoint-keep must be at least 1; got {arguments.checkpoint_keep}"
+        )
+    if arguments.log and arguments.checkpoint:
+        log, checkpoints = Path(arguments.log), Path(arguments.checkpoint)
+        if log.absolute() == checkpoints.absolute():
+            raise ConfigurationError(f"--log and --checkpoint must be two folders; got {log} twice")
+
+
+class Safety:
+    """Signals, checkpoints and the log of one command that takes its sources in turn.
+
+    Raises:
+        StreamVdibError: an option is wrong, a folder cannot be used, or the checkpoint to go on
+            from must not be loaded; nothing has begun.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        check_safety_arguments(arguments)
+        self.signals = Signals()
+        self.stopped: Stopped | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._writer: CheckpointWriter | None = None
+        self._log: SessionLog | None = None
+        self._session: Session | None = None
+        self._resumed: Checkpoint | None = None
+        try:
+            self._open(arguments)
+        except BaseException:
+            self._close()
+            raise
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 128 + the signal that ended the run."""
+        return 0 if self.stopped is None else self.stopped.exit_code
+
+    def is_done(self, index: int) -> bool:
+        """Whether the checkpoint to go on from is of a later source."""
+        return self._resumed is not None and index < self._resumed.position.index
+
+    def packets(
+        self,
+        engine: Engine,
+        source: EventSource,
+        packets: Iterable[EventPacket],
+        index: int = 0,
+        learner: Mapping[str, Any] | None = None,
+    ) -> Iterator[EventPacket]:
+        """Take charge of an engine, and go on where the checkpoint says.
+
+        Args:
+            engine: fresh, for this source.
+            source: what is read.
+            packets: its packets, or what filters made of them.
+            index: number of the source.
+            learner: what a rerun must know to make the engine's learner again.
+
+        Returns:
+            The packets that are left to push.
+        """
+        from streamvdib.checkpoints import Position, skip_to
+        from streamvdib.session import Session
+
+        position = Position(source.name, index)
+        resumed = self._resumed
+        if resumed is not None and resumed.position.index == index:
+            engine.restore(resumed.state)
+            self._resumed = None
+            if not source.is_live:
+                position = resumed.position
+                packets = skip_to(packets, position)
+        self._session = Session(
+            engine, checkpoints=self._writer, log=self._log, position=position, learner=learner
+        )
+        yield from self.signals.interruptible(packets)
+
+    def advance(self, packet: EventPacket) -> list[Frame]:
+        """Push a packet; a signal that comes meanwhile waits until it is done."""
+        assert self._session is not None, "packets must be iterated over first"
+        return self._session.advance(packet)
+
+    def __enter__(self) -> Self:
+        self.signals.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, Stopped):
+            self.stopped = error
+        self._close()
+        self.signals.__exit__(kind, error, trace)
+        return self.stopped is not None
+
+    def finish(self) -> None:
+        """A source has ended or the run is being stopped: write what must not be lost."""
+        if self._session is not None:
+            self._session.finish()
+
+    def _open(self, arguments: argparse.Namespace) -> None:
+        if arguments.checkpoint is not None:
+            from streamvdib.checkpoints import Checkpoints, CheckpointWriter
+
+            self._checkpoints = Checkpoints(
+                Path(arguments.checkpoint), keep=arguments.checkpoint_keep
+            )
+            if arguments.resume and self._checkpoints.generations:
+                self._resume(self._checkpoints, fall_back=arguments.fall_back)
+            self._writer = CheckpointWriter(self._checkpoints, every_s=arguments.checkpoint_every_s)
+        if arguments.log is not None:
+            from streamvdib.session_log import SessionLog
+
+            self._log = SessionLog(Path(arguments.log))
+
+    def _resume(self, checkpoints: Checkpoints, *, fall_back: bool) -> None:
+        from streamvdib.checkpoints.fingerprint import differences
+
+        self._resumed = checkpoints.load(fall_back=fall_back)
+        _tell(f"going on from checkpoint {self._resumed.generation}")
+        passed_over: list[Damaged] = checkpoints.find()[1]
+        for damaged in passed_over:
+            _tell(f"passed over: {damaged.reason}")
+        for text in differences(self._resumed.fingerprint):
+            _tell(f"last bits may differ: {text}")
+
+    def _close(self) -> None:
+        """Close what is open; one failure does not keep the others from closing."""
+        if self._session is not None:
+            self._session.close()
+        if self._writer is not None:
+            self._writer.close()
+            if self._writer.last_error is not None:
+                _tell(f"the last checkpoint failed: {self._writer.last_error}")
+        if self._log is not None:
+            self._log.close()
+            if self._log.last_error is not None:
+                _tell(f"the session's log was interrupted: {self._log.last_error}")
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+
+
+def _tell(text: str) -> None:
+    print(f"streamvdib: {text}", file=sys.stderr)  # noqa: T201 - the command line's own output
