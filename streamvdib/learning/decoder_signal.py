@@ -29,8 +29,10 @@ class DecoderSignal:
 def windows_at(spikes: Tensor, steps: Sequence[int], tau_d: int) -> Tensor:
     """The windows that end with the given steps, (n_decodes * n_lanes, tau_d, n_neurons)."""
     padded = functional.pad(spikes, (0, 0, 0, 0, tau_d - 1, 0))
-    windows = torch.stack([padded[step : step + tau_d] for step in steps])
-    return windows.permute(0, 2, 1, 3).flatten(0, 1)
+    ends = torch.tensor(list(steps), device=spikes.device)
+    rows = (ends[:, None] + torch.arange(tau_d, device=spikes.device)).flatten()
+    windows = padded.index_select(0, rows).unflatten(0, (len(ends), tau_d))
+    return windows.transpose(1, 2).flatten(0, 1)
 
 
 def decoder_signal(
