@@ -93,7 +93,7 @@ def _opened(
             except (RuntimeError, ValueError) as error:
                 raise RecordingError(
                     f"{path}: must be a whole AEDAT4 file; the reader says, of what begins at "
-                    f"byte {container.first_packet}: {error}. {REMEDY}."
+                    f"byte {container.first_packet}: {_reason(error)}. {REMEDY}."
                 ) from error
             yield reader, _event_packets(whole, container)
 
@@ -156,12 +156,19 @@ def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> 
                 images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
             except (RuntimeError, ValueError, IndexError) as error:
                 raise RecordingError(
-                    f"{path}, byte {offset}: a packet must be whole; the reader says: {error}. "
-                    "Record or copy the file again."
+                    f"{path}, byte {offset}: a packet must be whole; the reader says: "
+                    f"{_reason(error)}. Record or copy the file again."
                 ) from error
             yield Block(events, block_locator(f"byte {offset}"), images)
         if frames:
             yield Block(empty_events(), block_locator("the end"), frames.until(None))
+
+
+def _reason(error: Exception) -> str:
+    """What dv-processing says, without the places in its code."""
+    text = str(error).partition("Stacktrace:")[0]
+    lines = [line for line in text.splitlines() if line and "dv::" not in line]
+    return " ".join(lines)[:200].rstrip(". ") or type(error).__name__
 
 
 def _events(batch: npt.NDArray[np.void]) -> EventArray:

@@ -17,6 +17,7 @@ from streamvdib.sources.reading import REMEDY, ByteStream, count, truncated
 
 _PREFIX_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 16
+_MAX_ITEM_BYTES = 1 << 10
 
 
 class NpyStream:
@@ -48,6 +49,11 @@ class NpyStream:
         self.shape = shape
         self.data_at = stream.offset
         self.item_bytes = self.dtype.itemsize * (shape[1] if len(shape) == 2 else 1)
+        if self.item_bytes > _MAX_ITEM_BYTES:
+            raise RecordingError(
+                f"{stream.name}: an event must have at most {_MAX_ITEM_BYTES} bytes; the header "
+                f"says {self.item_bytes}. {REMEDY}."
+            )
         self._n_left = shape[0] if self.item_bytes else 0
 
     def read(

@@ -16,6 +16,7 @@ from typing import BinaryIO, SupportsInt, cast
 from streamvdib.errors import RecordingError, TruncatedRecordingError
 
 CHUNK_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 24
 REMEDY = "Record or copy it again, or read it with lenient=True (--lenient)"
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -60,11 +61,17 @@ class ByteStream:
         return data
 
     def _read_file(self, n_bytes: int) -> bytes:
+        pieces: list[bytes] = []
         try:
-            return self._file.read(n_bytes) or b""
+            while n_bytes > 0:  # a length may be a lie: memory is taken for what is there
+                piece = self._file.read(min(n_bytes, _PIECE_BYTES)) or b""
+                if not piece:
+                    break
+                pieces.append(piece)
+                n_bytes -= len(piece)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             if self._lenient:
-                return b""
+                return b"".join(pieces)
             raise TruncatedRecordingError(
                 f"{self.name}: gzip data must be whole; it is damaged after byte {self.offset} of "
                 f"the unpacked data ({error}). {REMEDY}."
@@ -73,6 +80,7 @@ class ByteStream:
             raise RecordingError(
                 f"{self.name}: must be readable; failed at byte {self.offset}: {error}"
             ) from error
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @contextmanager

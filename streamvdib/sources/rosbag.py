@@ -11,7 +11,6 @@ microseconds. Bags are taken apart by the package rosbags, messages by ``ros_mes
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -33,7 +32,7 @@ from streamvdib.sources.ros_messages import (
     read_image,
     read_size,
 )
-from streamvdib.sources.unpacked import plain_file
+from streamvdib.sources.unpacked import named, plain_file
 
 _SUFFIX_OF_MAGIC = {
     b"#ROSBAG V2.0": ".bag",
@@ -92,16 +91,12 @@ def _named(path: Path, options: ReadOptions) -> Iterator[tuple[Path, bool]]:
     if path.is_dir():
         yield path, True
         return
-    with (
-        plain_file(path, lenient=options.lenient) as plain,
-        tempfile.TemporaryDirectory(prefix="streamvdib-") as folder,
-        plain.open("rb") as file,
-    ):
-        head = file.read(16)
+    with plain_file(path, lenient=options.lenient) as plain:
+        with plain.open("rb") as file:
+            head = file.read(16)
         suffix = next(end for magic, end in _SUFFIX_OF_MAGIC.items() if head.startswith(magic))
-        link = Path(folder) / f"bag{suffix}"
-        link.symlink_to(plain.resolve())
-        yield link, suffix != ".bag"
+        with named(plain, suffix) as link:
+            yield link, suffix != ".bag"
 
 
 @contextmanager

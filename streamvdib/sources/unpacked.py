@@ -1,4 +1,4 @@
-"""Files for libraries that read only plain files by path: gzip is unpacked to a temporary one."""
+"""Files for libraries that read only plain files of a certain name: unpacked, linked."""
 
 from __future__ import annotations
 
@@ -21,8 +21,22 @@ def is_packed(path: Path) -> bool:
 
 
 @contextmanager
+def named(path: Path, suffix: str) -> Iterator[Path]:
+    """The file under a name with ``suffix``, if it must have one: itself, or a temporary link."""
+    if path.suffix == suffix or not suffix:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="streamvdib-") as folder:
+        link = Path(folder) / f"recording{suffix}"
+        link.symlink_to(path.resolve())
+        yield link
+
+
+@contextmanager
 def plain_file(path: Path, *, suffix: str = "", lenient: bool = False) -> Iterator[Path]:
     """The file itself if it is not packed, else an unpacked copy that is removed afterwards.
+
+    With a ``suffix`` that is not the file's, a temporary link to it that has the suffix.
 
     Args:
         path: of the recording.
@@ -30,7 +44,8 @@ def plain_file(path: Path, *, suffix: str = "", lenient: bool = False) -> Iterat
         lenient: take as much of damaged gzip data as can be unpacked.
     """
     if not is_packed(path):
-        yield path
+        with named(path, suffix) as link:
+            yield link
         return
     with tempfile.NamedTemporaryFile(prefix="streamvdib-", suffix=suffix) as copy:
         with open_stream(path, lenient=lenient) as stream:
