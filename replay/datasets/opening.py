@@ -51,7 +51,7 @@ def recognise(root: Path) -> str:
             return name
     raise UnknownFormatError(
         f"a data set's folder must have one of the layouts {', '.join(LAYOUTS)}; {root} has none. "
-        "Make it one with: streamvdib datasets manifest FOLDER"
+        "Put a dataset.toml and a recordings.csv beside the recordings (docs/datasets.md)"
     )
 
 

@@ -33,7 +33,7 @@ CAPACITY = 400_000
 PATH_STREAM = 1 << 41
 PIXEL = PixelModel(
     threshold_on=0.22, threshold_off=0.22, threshold_mismatch=0.03, refractory_us=1000.0,
-    leak_hz=0.1, shot_noise_hz=0.3, tau_us=500.0,
+    leak_hz=0.05, shot_noise_hz=0.05, tau_us=500.0,
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ _FILE = re.compile(r"\d{5}\.bin")
 
 def recognises(root: Path) -> bool:
     """A Train or Test folder with one folder per digit, or recordings with a labels.csv."""
-    published = any((root / folder / "0").is_dir() for folder in FOLDERS)
+    published = any((root / f / str(d)).is_dir() for f in FOLDERS for d in range(10))
     return published or _flat(root) is not None
 
 
