@@ -15,6 +15,7 @@ SENSOR = SensorSize(8, 8)
 DT_US = 1000
 PACKET_US = 3500  # not a multiple of the step, so that packets end inside steps
 TAU_D = 4
+EVENTS_PER_PACKET = 40
 
 
 def small_model(seed: int = 0) -> Model:
@@ -46,7 +47,9 @@ def small_engine(**options: Any) -> Engine:
     return Engine(model, fit_geometry(SENSOR, model.encoder.input_shape), **options)
 
 
-def packet(seed: int, index: int, *, n_events: int = 40, start_us: int = 0) -> EventPacket:
+def packet(
+    seed: int, index: int, *, n_events: int = EVENTS_PER_PACKET, start_us: int = 0
+) -> EventPacket:
     """Packet ``index`` of the endless recording called ``seed``: always the same."""
     generator = np.random.default_rng((seed, index))
     first_us = start_us + index * PACKET_US
