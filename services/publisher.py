@@ -20,6 +20,9 @@ from .limits import TokenBucket
 from .messages import KINDS, SERVICE_STREAM, topic
 
 MAX_SUBSCRIPTION_BYTES = 256
+MAX_HANDSHAKE_BYTES = 512
+"""The limit holds for CURVE's handshake too, whose INITIATE command has some 310 bytes."""
+
 MAX_SUBSCRIPTIONS = 20_000
 HEARTBEAT_MS = 200
 HEARTBEAT_TIMEOUT_MS = 600
@@ -111,6 +114,8 @@ class Publisher:
         socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.LINGER, 0)
         self._secure(socket)
+        if socket.getsockopt(zmq.CURVE_SERVER):
+            socket.setsockopt(zmq.MAXMSGSIZE, MAX_HANDSHAKE_BYTES)
         return socket
 
     def reset(self) -> None:

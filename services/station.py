@@ -66,9 +66,13 @@ Result = dict[str, Any] | Future[dict[str, Any]]
 class Station(Protocol):
     """An engine with its streams. Every method is called by the engine's thread alone."""
 
-    streams: Sequence[str]
     frame_shape: tuple[int, ...]  # of one stream: height, width
     decode_every: int  # steps; may be set
+
+    @property
+    def streams(self) -> Sequence[str]:
+        """Their names."""
+        ...
 
     @property
     def model(self) -> str:

@@ -139,9 +139,9 @@ class Authenticator:
 
 
 def _is_this_machine(address: bytes) -> bool:
-    """Whether ZAP's address (an IP, or empty for ipc and inproc) is loopback."""
+    """Whether ZAP's address is loopback: an IP, or ``localhost:UID:GID:PID`` for ipc."""
     text = address.decode(errors="replace").partition("%")[0]
-    if text in ("", "localhost"):
+    if text == "" or text.startswith("localhost:"):
         return True
     try:
         parsed = ipaddress.ip_address(text)

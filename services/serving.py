@@ -1,0 +1,266 @@
+"""From the options of ``streamvdib serve`` to a server: sources, engine, station, keys."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from streamvdib.replay.pace import PacedSource, parse_speed
+from streamvdib.replay.playlist import Order, Playlist, find_entries
+
+from streamvdib.commands.options import load_chosen_model, make_engine, sensor_size
+from streamvdib.errors import ConfigurationError, GeometryError, ModelNotFoundError
+from streamvdib.events import EventPacket, SensorSize
+from streamvdib.sources import EventSource, open_source
+
+from .addresses import check_exposure, control_address, parse_address
+from .clocks import SensorClock
+from .engine_station import EngineStation
+from .intake import Intake
+from .keys import KeyPair
+from .messages import checked_stream_name
+from .recording import RecordingSwitch
+from .server import Server, ServerOptions
+from .snapshots import SnapshotKeeper
+
+if TYPE_CHECKING:
+    from streamvdib.engine import Engine
+
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})=(.+)")
+
+
+@dataclass
+class Assembly:
+    """A server with what must be closed after it."""
+
+    server: Server
+    station: EngineStation
+    sources: Mapping[str, EventSource]
+    recording: RecordingSwitch
+    snapshots: SnapshotKeeper | None
+
+    def close(self) -> None:
+        """Drain the server, then complete files."""
+        self.server.close()
+        self.recording.close()
+        if self.snapshots is not None:
+            self.snapshots.close()
+
+
+def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
+    """Open the sources and bind the sockets; nothing moves yet.
+
+    Args:
+        arguments: of ``serve``.
+        guest: keys of the page's own process, let in as a learner.
+
+    Raises:
+        StreamVdibError: something cannot be meant or cannot be had; nothing stays open.
+    """
+    options = _server_options(arguments, guest)
+    sources = open_sources(arguments)
+    try:
+        engine = _engine(arguments, sources)
+        snapshots = SnapshotKeeper(Path(arguments.snapshots)) if arguments.snapshots else None
+        sensors = {name: source.sensor_size for name, source in sources.items()}
+        records = Path(arguments.records) if arguments.records else None
+        recording = RecordingSwitch(records, sensors)
+        station = EngineStation(
+            engine,
+            tuple(sources),
+            source_counters=_counters_of(sources, recording),
+            make_engine=_engine_maker(arguments, sources),
+            snapshots=snapshots,
+            about=_about(sources),
+            commands={"record_start": recording.start, "record_stop": recording.stop},
+        )
+        _warm_up(arguments, sources, engine)
+        server = Server(
+            station,
+            _intakes(arguments, sources),
+            options,
+            list_models=lambda: allowed_models(arguments.models),
+            on_packet=recording.push,
+        )
+    except BaseException:
+        for source in sources.values():
+            source.close()
+        raise
+    return Assembly(server, station, sources, recording, snapshots)
+
+
+def open_sources(arguments: argparse.Namespace) -> dict[str, EventSource]:
+    """The sources by stream name, each at its pace."""
+    speed = parse_speed(arguments.speed)
+    found: dict[str, EventSource] = {}
+    for index, word in enumerate(arguments.sources):
+        match = None if Path(word).exists() else _NAMED.fullmatch(word)
+        name, uri = (match[1], match[2]) if match else (f"stream{index}", word)
+        if checked_stream_name(name) in found:
+            raise ConfigurationError(f"streams must have different names; {name!r} came twice")
+        found[name] = cast("EventSource", PacedSource(_opened(arguments, uri), speed))
+    sizes = {source.sensor_size for source in found.values()}
+    if len(sizes) > 1:
+        raise GeometryError(
+            "the sources of one service must have one sensor size, as lanes of one model; got "
+            f"{', '.join(str(size) for size in sorted(sizes))}. Start a service for each"
+        )
+    return found
+
+
+def allowed_models(folder: str | None) -> list[str]:
+    """Names that ``load_model`` may load: those of the package, and of ``--models``."""
+    from streamvdib.model import model_names
+
+    names = set(model_names())
+    if folder is not None:
+        names |= {path.stem for path in Path(folder).glob("*.safetensors")}
+    return sorted(names)
+
+
+def _opened(arguments: argparse.Namespace, uri: str) -> EventSource:
+    size = sensor_size(arguments.sensor_size)
+    if Path(uri).exists() and (arguments.loop or Path(uri).is_dir()):
+        entries = find_entries(
+            uri, sensor_size=size, lenient=arguments.lenient, packet_us=arguments.packet_us
+        )
+        return Playlist(entries, Order(loop=arguments.loop, gap_us=arguments.gap_us))
+    return open_source(
+        uri, sensor_size=size, lenient=arguments.lenient, packet_us=arguments.packet_us
+    )
+
+
+def _server_options(arguments: argparse.Namespace, guest: KeyPair | None) -> ServerOptions:
+    data = parse_address(arguments.bind, "--bind")
+    control = (
+        parse_address(arguments.control, "--control")
+        if arguments.control
+        else control_address(data)
+    )
+    has_curve = arguments.curve is not None
+    check_exposure(data, "--bind", has_curve=has_curve, insecure=arguments.insecure)
+    check_exposure(control, "--control", has_curve=has_curve, insecure=arguments.insecure)
+    return ServerOptions(
+        data,
+        control,
+        curve=Path(arguments.curve) if has_curve else None,
+        guests={guest.public: "learn"} if guest is not None else None,
+        pixel_dtype={"f4": "<f4", "u1": "|u1"}[arguments.pixels],
+    )
+
+
+def _engine(arguments: argparse.Namespace, sources: Mapping[str, EventSource]) -> Engine:
+    from streamvdib.engine import Engine
+
+    model = load_chosen_model(arguments)
+    first = next(iter(sources.values()))
+    is_live = any(source.is_live for source in sources.values())
+    one = make_engine(arguments, model, first.sensor_size, is_live=is_live or arguments.loop)
+    learner, targets = _learning(arguments, one)
+    if len(sources) == 1 and learner is None:
+        return one
+    return Engine(
+        model,
+        one.geometry,
+        n_streams=len(sources),
+        decode_every=one.decode_every,
+        seed=one.seed,
+        backend=arguments.backend,
+        policy=one.binners[0].policy,
+        max_gap_us=arguments.max_gap_us,
+        learner=learner,
+        targets=targets,
+    )
+
+
+def _learning(arguments: argparse.Namespace, engine: Engine) -> tuple[Any, Any]:
+    """A learner and its targets, if they were asked for."""
+    if not arguments.learn:
+        return None, None
+    if not arguments.targets:
+        raise ConfigurationError("--learn needs --targets: image:FILE, label:N, frames or FILE.npz")
+    from streamvdib.learning.build import make_learner
+    from streamvdib.learning.targets import open_targets
+
+    learner = make_learner(
+        engine.model,
+        n_lanes=engine.n_lanes * len(arguments.sources),
+        learning_rate=arguments.learning_rate,
+        beta=arguments.beta,
+        seed=arguments.seed,
+    )
+    return learner, open_targets(arguments.targets, engine.model)
+
+
+def _engine_maker(
+    arguments: argparse.Namespace, sources: Mapping[str, EventSource]
+) -> Callable[[str], Engine]:
+    def make(name: str) -> Engine:
+        if name not in allowed_models(arguments.models):
+            raise ModelNotFoundError(
+                f"a model must be one of {', '.join(allowed_models(arguments.models))}; "
+                f"got {name!r}"
+            )
+        inside = Path(arguments.models or "") / f"{name}.safetensors"
+        chosen = str(inside) if arguments.models and inside.is_file() else name
+        changed = argparse.Namespace(**{**vars(arguments), "model": chosen})
+        engine = _engine(changed, sources)
+        _warm_up(changed, sources, engine)
+        return engine
+
+    return make
+
+
+def _warm_up(
+    arguments: argparse.Namespace, sources: Mapping[str, EventSource], engine: Engine
+) -> None:
+    """Compile and touch everything once, with an engine that is then forgotten."""
+    size = next(iter(sources.values())).sensor_size
+    spare = make_engine(arguments, engine.model, SensorSize(*size), is_live=True)
+    for n_steps in (2, 4):
+        end_us = n_steps * engine.model.dt_us
+        events = _one_event(end_us - 1)
+        spare.advance(EventPacket(events, end_us))
+    spare.decode()
+
+
+def _one_event(t_us: int) -> Any:
+    from streamvdib.events import as_events
+
+    return as_events([t_us], [0], [0], [True])
+
+
+def _intakes(
+    arguments: argparse.Namespace, sources: Mapping[str, EventSource]
+) -> dict[str, Intake]:
+    speed = parse_speed(arguments.speed)
+    intakes = {}
+    for name, source in sources.items():
+        clock = SensorClock(1.0 if source.is_live else speed)
+        intakes[name] = Intake(source, is_live=source.is_live, clock=clock)
+    return intakes
+
+
+def _counters_of(
+    sources: Mapping[str, EventSource], recording: RecordingSwitch
+) -> Callable[[], dict[str, int]]:
+    def counters() -> dict[str, int]:
+        totals = recording.dropped()
+        for source in sources.values():
+            for cause, n in source.counters.items():
+                if n and not cause.startswith("pace_"):
+                    totals[cause] = totals.get(cause, 0) + n
+        return totals
+
+    return counters
+
+
+def _about(sources: Mapping[str, EventSource]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"sensor": list(source.sensor_size), "source": Path(source.name).name}
+        for name, source in sources.items()
+    }
