@@ -144,6 +144,7 @@ class Engine:
         self.statistics = RunStatistics()
         self.thinning = NOT_THINNED  # what is given up where the machine is too slow
         self.observers: list[Observer] = []  # called after every chunk, before its frame
+        self.update_observers: list[Callable[[], object]] = []  # called after every update
         self.step = 0  # steps done
         self.end_us = 0  # sensor time at which the last step ended
 
@@ -274,4 +275,6 @@ class Engine:
         if weights is not None:
             self.set_weights(weights)
             self.statistics.updates += 1
+            for observe in self.update_observers:
+                observe()
         self.statistics.learn_latency.add(self.clock() - began)

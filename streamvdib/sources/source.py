@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from streamvdib.events import EventPacket, SensorSize
@@ -20,7 +20,10 @@ class EventSource(Protocol):
     sensor_size: SensorSize
     is_live: bool  # True: the clock goes on by itself and data may be lost
     name: str  # for messages and tables: a path, a serial number, an address
-    counters: dict[str, int]  # what was skipped, repaired or lost since iteration began, by cause
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was skipped, repaired or lost since iteration began, by cause."""
 
     def __iter__(self) -> Iterator[EventPacket]:
         """Packets in order of time."""

@@ -1,0 +1,136 @@
+"""Options of learning while decoding, and the learner they describe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from streamvdib.errors import ConfigurationError, SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from streamvdib.engine import Engine
+    from streamvdib.events import EventPacket
+    from streamvdib.learning.online import OnlineLearner
+    from streamvdib.model import Model
+
+
+def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    group = parser.add_argument_group("learning")
+    group.add_argument("--learn", action="store_true", help="learn while decoding")
+    group.add_argument(
+        "--targets",
+        help="image:FILE, label:N, frames (the sensor's own) or FILE.npz; "
+        "{stem} stands for the source's name without its ending",
+    )
+    group.add_argument(
+        "--estimator", default="pathwise", choices=("pathwise", "score"), help="(%(default)s)"
+    )
+    group.add_argument("--learning-rate", type=float, default=1e-4, help="(%(default)s)")
+    group.add_argument("--beta", type=float, default=1e-3, help="weight of a nat (%(default)s)")
+    group.add_argument("--update-every", type=int, help="steps between updates (tau_d / 2)")
+    group.add_argument(
+        "--score", metavar="FILE", help="test-then-train scores, one JSON line per update"
+    )
+    group.add_argument("--save-model", metavar="FILE", help="write what was learned")
+
+
+class Learning:
+    """The learner of a run over one or several sources; it learns on from one to the next."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        if arguments.learn and not arguments.targets:
+            raise ConfigurationError(
+                "--learn requires --targets: image:FILE, label:N, frames or FILE.npz; got none"
+            )
+        for name in ("targets", "score", "save_model"):
+            if getattr(arguments, name) and not arguments.learn:
+                raise ConfigurationError(
+                    f"--{name.replace('_', '-')} says how to learn; it requires --learn"
+                )
+        self._arguments = arguments
+        self._learner: OnlineLearner | None = None
+        self._targets: Any = None
+        self._scores: TextIO | None = None
+
+    @property
+    def about(self) -> dict[str, Any] | None:
+        """What a rerun must know to make the learner again."""
+        if not self._arguments.learn:
+            return None
+        given = self._arguments
+        options: dict[str, Any] = {
+            "estimator": given.estimator,
+            "learning_rate": given.learning_rate,
+            "beta": given.beta,
+            "seed": given.seed,
+        }
+        if given.update_every is not None:
+            options["update_every"] = given.update_every
+        return options
+
+    def attach(self, engine: Engine, uri: str) -> None:
+        """Let an engine learn from the targets of a source."""
+        about = self.about
+        if about is None:
+            return
+        from streamvdib.learning.build import make_learner
+        from streamvdib.learning.targets import open_targets
+
+        if self._learner is None:
+            self._learner = make_learner(engine.model, n_lanes=engine.n_lanes, **about)
+        else:
+            self._learner.restart()
+        words = self._arguments.targets.replace("{stem}", Path(uri).stem)
+        self._targets = open_targets(words, engine.model)
+        engine.learner, engine.targets = self._learner, self._targets
+        if self._scores is not None:
+            engine.update_observers.append(
+                partial(self._score, engine, self._learner, self._scores)
+            )
+
+    def watched(self, packets: Iterable[EventPacket]) -> Iterator[EventPacket]:
+        """The packets, which targets that come with them see first."""
+        watch = getattr(self._targets, "watch", None)
+        for packet in packets:
+            if watch is not None:
+                watch(packet)
+            yield packet
+
+    def _score(self, engine: Engine, learner: OnlineLearner, scores: TextIO) -> None:
+        """Write the score of the newest update, taken before it learned."""
+        line = {"step": engine.step, "end_us": engine.end_us, **learner.metrics()}
+        scores.write(json.dumps(line) + "\n")
+
+    def save(self, model: Model) -> None:
+        """Write the model if it was asked for."""
+        from streamvdib.model import save_model
+
+        if self._arguments.save_model:
+            try:
+                save_model(model, Path(self._arguments.save_model))
+            except OSError as error:
+                raise SinkError(f"--save-model requires a file to write to; {error}") from None
+
+    def __enter__(self) -> Self:
+        if self._arguments.score:
+            try:
+                self._scores = Path(self._arguments.score).open("w")
+            except OSError as error:
+                raise SinkError(f"--score requires a file to write to; {error}") from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._scores is not None:
+            self._scores.close()

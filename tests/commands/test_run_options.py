@@ -1,0 +1,130 @@
+"""Options around the main job: filters, pace, recording, learning while decoding."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
+from streamvdib.model import load_model, save_model
+from streamvdib.sources import open_source
+from tests.models import small_model
+
+SIZE = ["--sensor-size", "4x3", "--quiet"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "small.safetensors"
+    save_model(small_model(), path)
+    return str(path)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    generator = np.random.default_rng(0)
+    times = np.sort(generator.integers(0, 60_000, 400))
+    rows = [f"{t} {t % 4} {t % 3} {t % 2}" for t in times]
+    path = tmp_path / "seven.txt"
+    path.write_text("t x y p\n" + "\n".join(rows) + "\n")
+    return str(path)
+
+
+def frames_in(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def test_a_recording_made_beside_a_run_holds_the_same_events(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    beside = tmp_path / "beside.es"
+    words = ["run", recording, "--model", model, *SIZE]
+    assert main([*words, "--record", str(beside), "--out", str(tmp_path / "a")]) == EXIT_OK
+    given = np.concatenate([p.events for p in open_source(recording, sensor_size=(4, 3))])  # type: ignore[arg-type]
+    written = np.concatenate([p.events for p in open_source(beside)])
+    np.testing.assert_array_equal(given, written)
+    again = ["run", str(beside), "--model", model, "--quiet", "--out", str(tmp_path / "b")]
+    assert main(again) == EXIT_OK
+    assert frames_in(tmp_path / "a") == frames_in(tmp_path / "b")
+
+
+def test_a_filter_takes_events_away_before_they_are_decoded(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    words = ["run", recording, "--model", model, *SIZE, "--out"]
+    main([*words, str(tmp_path / "all")])
+    main([*words, str(tmp_path / "on"), "--filter", "polarity=on"])
+    assert frames_in(tmp_path / "all") != frames_in(tmp_path / "on")
+
+
+def test_pace_changes_no_frame(tmp_path: Path, model: str, recording: str) -> None:
+    words = ["run", recording, "--model", model, *SIZE, "--out"]
+    main([*words, str(tmp_path / "max")])
+    main([*words, str(tmp_path / "paced"), "--speed", "4"])
+    paced, free = frames_in(tmp_path / "paced"), frames_in(tmp_path / "max")
+    assert paced[: len(free)] == free
+
+
+def learn(tmp_path: Path, model: str, recording: str, *words: str) -> int:
+    Image.fromarray(np.full((5, 4), 255, np.uint8)).save(tmp_path / "seven.png")
+    return main(
+        [
+            "run", recording, "--model", model, *SIZE, "--learn",
+            "--targets", f"image:{tmp_path}/{{stem}}.png",
+            "--score", str(tmp_path / "score.jsonl"),
+            "--save-model", str(tmp_path / "learned.safetensors"),
+            "--update-every", "3", *words,
+        ]
+    )  # fmt: skip
+
+
+def test_a_run_that_learns_scores_before_each_update_and_gets_better(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    assert learn(tmp_path, model, recording, "--learning-rate", "0.02") == EXIT_OK
+    lines = [json.loads(line) for line in (tmp_path / "score.jsonl").read_text().splitlines()]
+    losses = [line["decoder_nats"] for line in lines if "decoder_nats" in line]
+    assert len(losses) > 10
+    assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
+    before, after = load_model(model), load_model(tmp_path / "learned.safetensors")
+    assert any(
+        not np.array_equal(before.tensors()[name], after.tensors()[name])
+        for name in before.tensors()
+    )
+
+
+def test_learning_at_rate_zero_leaves_the_run_and_the_model_as_they_were(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    main(["run", recording, "--model", model, *SIZE, "--out", str(tmp_path / "plain")])
+    words = ["--learning-rate", "0", "--out", str(tmp_path / "zero")]
+    assert learn(tmp_path, model, recording, *words) == EXIT_OK
+    assert frames_in(tmp_path / "plain") == frames_in(tmp_path / "zero")
+    before, after = load_model(model), load_model(tmp_path / "learned.safetensors")
+    for name, tensor in before.tensors().items():
+        np.testing.assert_array_equal(tensor, after.tensors()[name])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--learn"], "--learn requires --targets"),
+        (["--targets", "label:3"], "--targets says how to learn; it requires --learn"),
+        (["--learn", "--targets", "sky"], "targets must be image:FILE"),
+        (["--filter", "blur"], "a filter must be one of"),
+        (["--speed", "fast"], "--speed must be a positive number or 'max'; got 'fast'"),
+        (["--record", "x.mp3"], "x.mp3"),
+        (["--record", "/nowhere/at/all.es"], "/nowhere/at/all.es"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    model: str,
+    recording: str,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    assert main(["run", recording, "--model", model, *SIZE, *words]) == EXIT_USAGE
+    assert message in capsys.readouterr().err
