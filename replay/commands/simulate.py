@@ -1,4 +1,4 @@
-"""``streamvdib simulate``: make recordings of digits, and compare them with real ones."""
+"""``streamvdib simulate``: make recordings of digits, compare or fit them with real ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from streamvdib.events import EventArray, SensorSize
 
+    from ..datasets import Recording
     from ..simulation.recordings import Shown
 
     Simulate = Callable[[npt.NDArray[np.uint8], int], EventArray]
@@ -42,21 +43,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REAL",
         help="a data set with target images: simulate its first --n recordings and compare",
     )
+    parser.add_argument(
+        "--fit",
+        type=Path,
+        metavar="REAL",
+        help="N-MNIST with MNIST: fit the simulation to its first --n recordings (nmnist only)",
+    )
+    parser.add_argument("--trials", type=int, default=1000, help="of --fit (%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Write recordings, print a comparison, or both."""
+    """Write recordings, print a comparison, print fitted constants."""
     from streamvdib.errors import ConfigurationError
 
     if arguments.n < 1 or arguments.first < 0:
         raise ConfigurationError("--n must be at least 1 and --first not negative")
-    if arguments.out is None and arguments.compare is None:
-        raise ConfigurationError("simulate must write or compare: give --out DIR or --compare REAL")
+    if arguments.out is None and arguments.compare is None and arguments.fit is None:
+        raise ConfigurationError(
+            "simulate must write, compare or fit: give --out DIR, --compare REAL or --fit REAL"
+        )
     simulate, size = _simulator(arguments.kind)
     if arguments.out is not None:
         _write(arguments, simulate, size)
     if arguments.compare is not None:
         _compare(arguments, simulate, size)
+    if arguments.fit is not None:
+        _fit(arguments)
     return 0
 
 
@@ -121,33 +133,59 @@ def _images(arguments: argparse.Namespace) -> list[Shown]:
     return [Shown(images[k], int(labels[k]), k) for k in numbers]
 
 
+def _real(
+    folder: Path, first: int, n: int, size: SensorSize
+) -> list[tuple[Recording, npt.NDArray[np.uint8]]]:
+    """Real recordings with the images they show."""
+    from streamvdib.errors import ConfigurationError
+
+    from ..datasets import open_dataset
+
+    real = open_dataset(folder)
+    chosen = list(real.recordings)[first : first + n]
+    shown = [(one, one.target) for one in chosen if one.target is not None]
+    if not shown or real.sensor_size != size:
+        raise ConfigurationError(
+            f"real recordings must be of a {size} sensor with target images; {folder} has "
+            f"{real.sensor_size} and {len(shown)} targets. {' '.join(real.notes)}"
+        )
+    return shown
+
+
 def _compare(arguments: argparse.Namespace, simulate: Simulate, size: SensorSize) -> None:
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
 
-    from streamvdib.errors import ConfigurationError
-
-    from ..datasets import open_dataset
     from ..simulation.comparison import compare
 
-    real = open_dataset(arguments.compare)
-    chosen = list(real.recordings)[arguments.first : arguments.first + arguments.n]
-    shown = [(one, one.target) for one in chosen if one.target is not None]
-    if not shown or real.sensor_size != size:
-        raise ConfigurationError(
-            f"--compare must name recordings of a {size} sensor with target images; "
-            f"{arguments.compare} has {real.sensor_size} and {len(shown)} targets. "
-            + " ".join(real.notes)
-        )
+    shown = _real(arguments.compare, arguments.first, arguments.n, size)
     steps = 31 if arguments.kind == "nmnist" else 200
     pairs = (
         (one.read(), simulate(target, arguments.seed + number))
         for number, (one, target) in enumerate(track(shown, "comparing", transient=True))
     )
-    table = Table(title=f"{len(shown)} recordings of {real.about.name} and simulated ones")
+    table = Table(title=f"{len(shown)} recordings of {arguments.compare} and simulated ones")
     for heading in ("", "real", "simulated"):
         table.add_column(heading)
     for row in compare(pairs, size, steps).rows():
         table.add_row(*row)
     Console().print(table)
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    from rich.progress import track
+
+    from streamvdib.errors import ConfigurationError
+
+    from ..simulation.fitting import constants_of, fit
+    from ..simulation.nmnist import NMNIST_SIZE
+    from ..simulation.nmnist_fit import FITTED
+
+    if arguments.kind != "nmnist" or arguments.trials < 1:
+        raise ConfigurationError("--fit is for nmnist, with at least one of --trials")
+    shown = _real(arguments.fit, arguments.first, arguments.n, NMNIST_SIZE)
+    pairs = [(target, one.read()) for one, target in shown]
+    trials = fit(pairs, FITTED, arguments.trials, arguments.seed)
+    *_, last = track(trials, "fitting", arguments.trials, transient=True)
+    print(f"# score {last.score:.4f} on {len(pairs)} recordings\n{constants_of(last.setup)}")  # noqa: T201 - the command's own output

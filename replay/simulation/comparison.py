@@ -14,7 +14,7 @@ from streamvdib.geometry import Box
 from .packed import empty_steps, pack_events
 
 Float = npt.NDArray[np.float64]
-FIRST_MS = 10  # length of a step
+STEP_MS = 10
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Figures:
 
     def __post_init__(self) -> None:
         self.rate_map = np.zeros((2, self.size.height, self.size.width))  # events, OFF and ON
-        self.profile = np.zeros(self.n_steps)  # events per step
+        self.profile = np.zeros((self.n_steps, 2))  # events per step, OFF and ON
 
     def add(self, events: EventArray) -> None:
         """Count one recording; times count from its first step."""
@@ -38,8 +38,9 @@ class Figures:
         self.on_counts.append(int(on.sum()))
         self.last_us.append(int(events["t_us"][-1]) if len(events) else 0)
         np.add.at(self.rate_map, (on, events["y"], events["x"]), 1)
-        steps = events["t_us"] // (FIRST_MS * 1000)
-        self.profile += np.bincount(steps[steps < self.n_steps], minlength=self.n_steps)
+        steps = events["t_us"] // (STEP_MS * 1000)
+        within = steps < self.n_steps
+        np.add.at(self.profile, (steps[within], on[within]), 1)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Comparison:
         maps = correlation(self.real.rate_map, self.simulated.rate_map)
         scale = self.real.profile.sum() or 1.0
         apart = float(np.abs(self.real.profile - self.simulated.profile).sum() / scale)
-        busiest = [one.profile.max() / max(len(one.counts), 1) for one in pair]
+        busiest = [one.profile.sum(1).max() / max(len(one.counts), 1) for one in pair]
         like = float(np.mean(self.similarities)) if self.similarities else 0.0
         return [
             ("events per recording, mean", f"{counts[0].mean():,.0f}", f"{counts[1].mean():,.0f}"),
@@ -69,7 +70,7 @@ class Comparison:
             ("events in the busiest 10 ms", f"{busiest[0]:,.0f}", f"{busiest[1]:,.0f}"),
             ("correlation of events per recording", "", f"{correlation(*counts):.3f}"),
             ("correlation of rate maps (polarity, row, column)", "", f"{maps:.3f}"),
-            ("events per 10 ms: sum of differences / events", "", f"{apart:.3f}"),
+            ("events per 10 ms and polarity: sum of differences / events", "", f"{apart:.3f}"),
             ("same image: correlation of binary 10 ms steps", "", f"{like:.3f}"),
         ]
 
@@ -98,7 +99,7 @@ def similarity(real: EventArray, simulated: EventArray, size: SensorSize, n_step
     Each step weighs as much as it has active inputs in the real recording. 1 is the same
     recording; background events alone keep two recordings of the same scene below it.
     """
-    steps = empty_steps(2, n_steps, Box(0, 0, *size), FIRST_MS * 1000)
+    steps = empty_steps(2, n_steps, Box(0, 0, *size), STEP_MS * 1000)
     pack_events(real, steps, 0)
     pack_events(simulated, steps, 1)
     one, two = steps.unpack(slice(None)).reshape(2, n_steps, -1).astype(np.float64)

@@ -21,14 +21,14 @@ from streamvdib.errors import ConfigurationError
 from streamvdib.events import EventArray, SensorSize
 from streamvdib.geometry import Box, Geometry
 
-from .moving import Buffers, Motion, move_image, sorted_events
-from .nmnist_fit import KNOTS_X, KNOTS_Y, LENS, PIXEL, STEP_US
+from .moving import Buffers, move_image, sorted_events
+from .nmnist_fit import FITTED
 from .packed import PackedSteps, empty_steps, set_bits
-from .pixel import Float, PixelModel
+from .pixel import Float
 from .randomness import normal
+from .saccades import Setup
 
 NMNIST_SIZE = SensorSize(34, 34)
-DURATION_US = 310_000
 CAPACITY = 60_000  # events; the real recordings have at most about 7,200
 VARIATION_STREAM = 1 << 41
 
@@ -48,20 +48,21 @@ Image = npt.NDArray[np.uint8]
 
 
 def simulate_nmnist(
-    image: Image, seed: int, *, variation: Variation = Variation()
-) -> EventArray:  # fmt: skip
+    image: Image, seed: int, *, variation: Variation = Variation(), setup: Setup = FITTED
+) -> EventArray:
     """One recording of a digit.
 
     Args:
         image: (28, 28), 0 to 255, bright digit on black as MNIST has it.
         seed: what is random follows from it alone.
         variation: how far this recording may lie from the mean one.
+        setup: how it is recorded; as the real ones were, by default.
 
     Returns:
-        EVENT_DTYPE, (n_events,), in order of time, within ``DURATION_US``.
+        EVENT_DTYPE, (n_events,), in order of time, within 310 ms.
     """
     buffers = Buffers.of(CAPACITY)
-    n_events = _simulate(_check(image), seed, variation, buffers)
+    n_events = _simulate(_check(image), seed, variation, setup, buffers)
     return sorted_events(buffers, n_events, NMNIST_SIZE)
 
 
@@ -73,6 +74,7 @@ def simulate_binned(
     n_steps: int = 31,
     crop: Box | None = None,
     variation: Variation = Variation(),
+    setup: Setup = FITTED,
     n_threads: int = 1,
 ) -> PackedSteps:
     """Many recordings at once, as the bits of their time steps.
@@ -86,6 +88,7 @@ def simulate_binned(
         n_steps: time steps; what comes later is left out.
         crop: part of the sensor to keep; all of it if None.
         variation: how recordings differ.
+        setup: how they are recorded.
         n_threads: threads to use; the result does not depend on it.
     """
     if len(images) != len(seeds):
@@ -98,7 +101,7 @@ def simulate_binned(
     def run(part: range) -> None:
         buffers = Buffers.of(CAPACITY)
         for i in part:
-            n_events = _simulate(_check(images[i]), int(seeds[i]), variation, buffers)
+            n_events = _simulate(_check(images[i]), int(seeds[i]), variation, setup, buffers)
             _set_bits(
                 steps.bits[i], buffers.times[:n_events], buffers.where, NMNIST_SIZE.width,
                 dt_us, kept.x, kept.y, kept.width, kept.height,
@@ -123,35 +126,18 @@ def _set_bits(
     )  # fmt: skip
 
 
-def _simulate(image: Image, seed: int, variation: Variation, buffers: Buffers) -> int:
+def _simulate(image: Image, seed: int, variation: Variation, setup: Setup, buffers: Buffers) -> int:
     draws = [float(normal(np.uint64(seed), VARIATION_STREAM, k)) for k in range(5)]
-    pixel = _scaled(PIXEL, max(1.0 + variation.threshold * draws[3], 0.3))
+    pixel = setup.with_thresholds(max(1.0 + variation.threshold * draws[3], 0.3))
     scale = max(1.0 + variation.size * draws[4], 0.5)
-    lens = replace(LENS, scale=LENS.scale * scale)
-    inwards = 0.5 * 28 * (LENS.scale - lens.scale)  # keeps the digit's middle where it was
-    motion = _path(
+    lens = replace(setup.lens, scale=setup.lens.scale * scale)
+    inwards = 0.5 * 28 * (setup.lens.scale - lens.scale)  # keeps the digit's middle where it was
+    motion = setup.path(
         variation.shift * draws[0] + inwards,
         variation.shift * draws[1] + inwards,
         variation.delay_us * draws[2],
     )
     return move_image(image, motion, lens, pixel, NMNIST_SIZE, seed, buffers)
-
-
-def _scaled(pixel: PixelModel, factor: float) -> PixelModel:
-    return replace(
-        pixel,
-        threshold_on=pixel.threshold_on * factor,
-        threshold_off=pixel.threshold_off * factor,
-    )
-
-
-def _path(shift_x: float, shift_y: float, delay_us: float) -> Motion:
-    """The three saccades, moved and begun later."""
-    times = np.arange(0, DURATION_US + 1, STEP_US, dtype=np.float64)
-    knots = np.arange(len(KNOTS_X)) * (DURATION_US / (len(KNOTS_X) - 1))
-    x = np.interp(times - delay_us, knots, np.asarray(KNOTS_X))
-    y = np.interp(times - delay_us, knots, np.asarray(KNOTS_Y))
-    return Motion(times, x + shift_x, y + shift_y)
 
 
 def _check(image: Image) -> Image:

@@ -58,10 +58,11 @@ def test_simulated_recordings_can_be_compared_with_a_data_set(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["simulate", "nmnist"], "give --out DIR or --compare REAL"),
+        (["simulate", "nmnist"], "give --out DIR, --compare REAL or --fit REAL"),
         (["simulate", "nmnist", "--n", "0", "--out", "x"], "--n must be at least 1"),
         (["simulate", "nmnist", "--images", "/nowhere", "--out", "x"], "must be in the folder"),
         (["simulate", "nmnist", "--compare", "/nowhere"], "must be a folder"),
+        (["simulate", "mnist-dvs", "--fit", "/nowhere"], "--fit is for nmnist"),
     ],
 )
 def test_what_cannot_be_meant_is_one_clear_line_and_exit_code_2(
