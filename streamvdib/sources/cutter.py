@@ -1,7 +1,8 @@
 """Cuts the events of a live source into packets whose time is over.
 
 An event may be handed on once nothing earlier or equal can come any more: a later event has
-come, or the device has promised it, or, on a silent scene only, the wall clock says so.
+come, or the device has promised it, or, on a silent scene only, the wall clock says so. That
+clock counts only while the device was listened to: a reader that was held up makes no silence.
 """
 
 from __future__ import annotations
@@ -36,18 +37,13 @@ class PacketCutter:
         """Events whose moment is not over."""
         return len(self._waiting)
 
-    def cut(self, popped: Popped, now_us: int) -> EventPacket | None:
-        """The next packet; None if nothing is complete and time stands still.
-
-        Args:
-            popped: what came out of the queue.
-            now_us: wall clock.
-        """
+    def cut(self, popped: Popped) -> EventPacket | None:
+        """The next packet of what came out of the queue; None if time stands still."""
         events = self._on_time(popped.events)
         if len(self._waiting):
             events = np.concatenate([self._waiting, events])
         images = self._images + popped.images
-        end_us = self._boundary(events, popped, now_us)
+        end_us = self._boundary(events, popped)
         if end_us is None:
             n_stuck = max(0, len(events) - MAX_WAITING)
             self.n_stuck += n_stuck
@@ -72,7 +68,7 @@ class PacketCutter:
         self.n_behind += n_behind
         return events[n_behind:]
 
-    def _boundary(self, events: EventArray, popped: Popped, now_us: int) -> int | None:
+    def _boundary(self, events: EventArray, popped: Popped) -> int | None:
         """The time up to which nothing more will come; None if that is not news."""
         bounds = []
         if popped.horizon_us is not None:
@@ -81,7 +77,7 @@ class PacketCutter:
         if len(events):
             bounds.append(int(events["t_us"][-1]) + int(popped.ended))
         if popped.drained and not popped.ended and not len(popped.events):
-            silent_us = now_us - popped.arrived_us - self._silence_us
+            silent_us = popped.silent_us - popped.arrived_us - self._silence_us
             if self._seen_us is not None and silent_us > 0 and self._clock_rate > 0:
                 bounds.append(self._seen_us + int(silent_us * self._clock_rate))
         end_us = max(bounds, default=None)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamvdib.errors import ConfigurationError, LiveSourceError, StreamVdibError
-from streamvdib.events import EventPacket, TimedImage
+from streamvdib.events import EventPacket, TimedImage, empty_events
 from streamvdib.sources.clock import Clock, SystemClock
 from streamvdib.sources.cutter import PacketCutter
 from streamvdib.sources.feed import Feed
@@ -20,7 +20,7 @@ from streamvdib.sources.live_status import LiveStatus
 from streamvdib.sources.queue import EventQueue
 from streamvdib.sources.timeline import DEFAULT_MAX_GAP_US, Timeline
 
-READ_TIMEOUT_S = 0.1
+MAX_READ_US = 100_000
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class LiveSource:
         self._start()
         while not self._stop.is_set():
             popped = self._queue.pop(timeout_s=self._options.packet_us / 1e6)
-            packet = self._cutter.cut(popped, self._clock.now_us())
+            packet = self._cutter.cut(popped)
             if packet is not None:
                 yield packet
             if popped.ended:
@@ -195,8 +195,9 @@ class LiveSource:
 
     def _read_once(self) -> bool:
         """Read one batch into the queue; False when the stream is over."""
+        listened_us = self._clock.now_us()
         try:
-            batch = self._feed.read(READ_TIMEOUT_S)
+            batch = self._feed.read(min(self._options.packet_us, MAX_READ_US) / 1e6)
         except LiveSourceError:
             self._reconnect()
             return True
@@ -207,7 +208,7 @@ class LiveSource:
         shift_us = self._timeline.shift_us
         self._queue.push(
             events,
-            arrived_us=self._clock.now_us(),
+            arrived_us=self._clock.now_us() if len(batch.events) else listened_us,
             horizon_us=None if batch.end_us is None else self._timeline.place(batch.end_us),
             images=tuple(TimedImage(one.t_us + shift_us, one.pixels) for one in batch.images),
         )
@@ -219,7 +220,7 @@ class LiveSource:
         self._feed.close()
         wait_us = self._options.first_retry_us
         while not self._stop.is_set():
-            self._clock.sleep_us(wait_us)
+            self._wait_disconnected(wait_us)
             wait_us = min(2 * wait_us, self._options.last_retry_us)
             try:
                 self._feed.open()
@@ -230,3 +231,10 @@ class LiveSource:
             self._n_reconnections += 1
             self._timeline.reconnected()
             return
+
+    def _wait_disconnected(self, wait_us: int) -> None:
+        """Wait, while the watermark goes on as on a silent scene."""
+        until_us = self._clock.now_us() + wait_us
+        while not self._stop.is_set() and (now_us := self._clock.now_us()) < until_us:
+            self._queue.push(empty_events(), arrived_us=now_us)
+            self._clock.sleep_us(min(self._options.packet_us, MAX_READ_US, until_us - now_us))

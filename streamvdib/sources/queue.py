@@ -25,7 +25,8 @@ class Popped:
     images: tuple[TimedImage, ...]
     drained: bool  # nothing was left behind
     horizon_us: int | None  # sensor time up to which the device promised nothing more will come
-    arrived_us: int  # wall clock of the last push
+    arrived_us: int  # wall clock at which the device last gave something
+    silent_us: int  # wall clock up to which the device is known to have given nothing since
     ended: bool  # drained, and nothing will ever be pushed again
 
 
@@ -47,6 +48,7 @@ class EventQueue:
         self._images: deque[TimedImage] = deque()
         self._horizon_us: int | None = None
         self._arrived_us = 0
+        self._silent_us = 0
         self._closed = False
         self._blocking = blocking
         self._changed = threading.Condition()
@@ -67,8 +69,8 @@ class EventQueue:
         """Hand over events in order of time; drops the oldest, or waits, when there is no room.
 
         Args:
-            events: EVENT_DTYPE, (n_events,), copied.
-            arrived_us: wall clock at which they were read.
+            events: EVENT_DTYPE, (n_events,), copied; none to say that nothing came.
+            arrived_us: wall clock up to which the device was listened to.
             horizon_us: sensor time up to which nothing more will come, if the device says so.
             images: the sensor's own frames.
         """
@@ -79,6 +81,7 @@ class EventQueue:
             self._keep_images(images)
             if horizon_us is not None:
                 self._horizon_us = max(horizon_us, self._horizon_us or horizon_us)
+            self._silent_us = arrived_us
             if len(events) or images or horizon_us is not None:
                 self._arrived_us = arrived_us
             self._changed.notify_all()
@@ -99,7 +102,13 @@ class EventQueue:
                 self._horizon_us = None
             self._changed.notify_all()
             return Popped(
-                events, images, drained, horizon_us, self._arrived_us, drained and self._closed
+                events,
+                images,
+                drained,
+                horizon_us,
+                self._arrived_us,
+                self._silent_us,
+                drained and self._closed,
             )
 
     def wait_until_drained(self, timeout_s: float) -> bool:
