@@ -82,6 +82,7 @@ class LiveSource:
         self._failure: StreamVdibError | None = None
         self._is_connected = False
         self._n_received = self._n_reconnections = 0
+        self._reached: tuple[int, int] | None = None  # sensor time, and when it was read
         self._connect_first()
         self.name = feed.name
         self.sensor_size = feed.sensor_size
@@ -204,15 +205,23 @@ class LiveSource:
         if batch is None:
             return False
         self._n_received += len(batch.events)
-        events = self._timeline.admit(batch.events, resume_us=self._cutter.end_us)
+        events = self._timeline.admit(batch.events, resume_us=self._watermark_us(listened_us))
+        arrived_us = self._clock.now_us() if len(events) else listened_us
+        horizon_us = None if batch.end_us is None else self._timeline.place(batch.end_us)
+        if len(events) or horizon_us is not None:
+            self._reached = (max(self._timeline.newest_us or 0, horizon_us or 0), arrived_us)
         shift_us = self._timeline.shift_us
-        self._queue.push(
-            events,
-            arrived_us=self._clock.now_us() if len(batch.events) else listened_us,
-            horizon_us=None if batch.end_us is None else self._timeline.place(batch.end_us),
-            images=tuple(TimedImage(one.t_us + shift_us, one.pixels) for one in batch.images),
-        )
+        images = tuple(TimedImage(one.t_us + shift_us, one.pixels) for one in batch.images)
+        self._queue.push(events, arrived_us=arrived_us, horizon_us=horizon_us, images=images)
         return True
+
+    def _watermark_us(self, now_us: int) -> int | None:
+        """How far the consumer's side may have moved time on; None before the first event."""
+        if self._reached is None:
+            return None
+        reached_us, arrived_us = self._reached
+        silent_us = max(0, now_us - arrived_us - self._options.silence_us)
+        return reached_us + int(silent_us * self._options.clock_rate)
 
     def _reconnect(self) -> None:
         """Close and open until it works; meanwhile the watermark keeps time going."""
