@@ -188,6 +188,22 @@ class Engine:
         streams = np.split(images, self.n_streams)
         return np.stack([self.geometry.assemble(tiles) for tiles in streams])
 
+    def warm_up(self) -> None:
+        """Load compiled code and buffers now, so that the first step is no slower; no state changes."""
+        nothing = np.empty(0, dtype=np.int64)
+        self.backend.advance(
+            InputSteps(
+                np.zeros(1, dtype=np.int64),
+                nothing.astype(np.int32),
+                self.n_lanes,
+                self.model.encoder.n_inputs,
+                self.step,
+                self.end_us,
+                self.model.dt_us,
+            )
+        )
+        self._decoding()
+
     def set_weights(self, weights: Weights) -> None:
         """Use other encoder weights from the next step on."""
         self.model = self.model.with_weights(weights)

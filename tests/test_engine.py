@@ -225,3 +225,16 @@ def test_a_restart_keeps_the_precision_of_the_backend() -> None:
     frames = engine.advance(EventPacket(events_of(0), 40_000))
     fresh = Engine(small_model(), GEOMETRY, backend="torch", dtype=torch.float64)
     assert_same(frames, fresh.advance(EventPacket(events_of(0), 40_000)))
+
+
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_a_warm_up_changes_no_frame(backend: str) -> None:
+    cold = Engine(small_model(), GEOMETRY, backend=backend)
+    warm = Engine(small_model(), GEOMETRY, backend=backend)
+    packets = [EventPacket(events_of(0), 20_000), EventPacket(events_of(0)[:0], 40_000)]
+    warm.warm_up()
+    for packet in packets:
+        first = cold.advance(packet)
+        assert_same(first, warm.advance(packet))
+        warm.warm_up()
+    assert warm.statistics.frames == cold.statistics.frames

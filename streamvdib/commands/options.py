@@ -100,7 +100,7 @@ def make_engine(
         overlap=arguments.overlap,
     )
     on_device = device_options(arguments, model)
-    return Engine(
+    engine = Engine(
         model,
         geometry,
         decode_every=steps_between_frames(arguments.every_us, model.dt_us),
@@ -110,6 +110,8 @@ def make_engine(
         max_gap_us=arguments.max_gap_us,
         **on_device,
     )
+    engine.warm_up()
+    return engine
 
 
 def device_options(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def closing_rows(
         ("real-time factor", f"{sensor_s / max(seconds, 1e-9):.1f} x"),
         ("step latency p50 / p99", _percentiles(statistics.step_latency.percentile)),
         ("decode latency p50 / p99", _percentiles(statistics.decode_latency.percentile)),
-        ("readout spikes per step", f"{statistics.spikes_per_step:.2f}"),
+        ("readout spikes per step", _number(statistics.spikes_per_step)),
     ]
     if statistics.updates:
         rows.append(("weight updates", f"{statistics.updates:,}"))
@@ -52,6 +52,10 @@ def print_table(rows: list[tuple[str, str]], title: str) -> None:
     for name, value in rows:
         table.add_row(name, value)
     Console().print(table)
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _percentiles(percentile: object) -> str:
