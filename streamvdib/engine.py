@@ -189,7 +189,7 @@ class Engine:
         return np.stack([self.geometry.assemble(tiles) for tiles in streams])
 
     def warm_up(self) -> None:
-        """Load compiled code and buffers now, so that the first step is no slower; no state changes."""
+        """Load compiled code now, so that the first step is no slower; nothing else changes."""
         nothing = np.empty(0, dtype=np.int64)
         self.backend.advance(
             InputSteps(
