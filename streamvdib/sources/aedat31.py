@@ -167,7 +167,7 @@ def _polarity_block(packet: _Packet, images: list[TimedImage], counters: dict[st
 
 
 def _frames(packet: _Packet, name: str, counters: dict[str, int]) -> Iterator[TimedImage]:
-    for start in range(0, len(packet.data), packet.event_bytes):
+    for start in range(0, len(packet.data), max(packet.event_bytes, 1)):
         if packet.event_bytes < _FRAME.itemsize:
             raise RecordingError(
                 f"{name}, byte {packet.offset}: a frame must have {_FRAME.itemsize} bytes before "

@@ -146,12 +146,12 @@ def _event_packets(whole: str, container: Container) -> Iterator[int]:
 def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
     with _opened(path, options, counters) as (reader, offsets):
         frames = _Frames(reader) if reader.isFrameStreamAvailable() else None
-        while reader.isRunning("events"):
+        while True:
             offset = next(offsets)
             try:
                 batch = reader.getNextEventBatch("events")
                 if batch is None:
-                    continue
+                    break
                 events = _events(batch.numpy())
                 images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
             except (RuntimeError, ValueError, IndexError) as error:

@@ -34,6 +34,7 @@ INFERENCE_BYTES = 1 << 22
 N_MNIST = SensorSize(34, 34)
 _MAX_FIRST_US = 1 << 21
 _MAX_STEP_US = 1 << 20
+_ENOUGH_EVENTS = 64
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -47,7 +48,8 @@ def recognises(head: bytes, path: Path) -> bool:
     steps = np.diff(times)
     n_bad = np.count_nonzero((steps < 0) | (steps > _MAX_STEP_US))
     n_bad += np.count_nonzero(raw[:, 1] > OVERFLOW_ROW)
-    return bool(times[0] <= _MAX_FIRST_US and n_bad <= n_events // 64)
+    stands_still = n_events >= _ENOUGH_EVENTS and times[-1] == times[0]  # such as all zeros
+    return bool(times[0] <= _MAX_FIRST_US and n_bad <= n_events // 64 and not stands_still)
 
 
 def open_recording(path: Path, options: ReadOptions) -> Recording:

@@ -35,7 +35,7 @@ from streamvdib.sources.unpacked import plain_file
 MAGIC = b"\x89HDF\r\n\x1a\n"
 BLOCK_EVENTS = 1 << 17
 _PLAIN_COLUMNS = "x y t p"
-_GEOMETRY = re.compile(r"(\d+)x(\d+)")
+_GEOMETRY = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import os
 import re
-import zlib
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from streamvdib.errors import ConfigurationError, RecordingError, UnknownFormatError
+from streamvdib.errors import ConfigurationError, UnknownFormatError
 from streamvdib.events import SensorSize
 from streamvdib.sources.options import DEFAULT_MAX_GAP_US, DEFAULT_PACKET_US, ReadOptions
+from streamvdib.sources.reading import open_stream
 from streamvdib.sources.source import EventSource
 
 FORMATS: dict[str, str] = {
@@ -151,14 +150,8 @@ def read_head(path: Path) -> bytes:
     """The first bytes of the content, unpacked if it is gzip; none for a folder."""
     if path.is_dir():
         return b""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        if head[:2] == b"\x1f\x8b":
-            with gzip.open(path, "rb") as unpacked:
-                head = unpacked.read(HEAD_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        raise RecordingError(f"{path}: a recording must be readable; {error}") from error
+    with open_stream(path, lenient=True) as stream:
+        head = stream.read(HEAD_BYTES)
     if not head:
         raise UnknownFormatError(f"{path}: a recording must hold data; the file is empty (0 bytes)")
     return head

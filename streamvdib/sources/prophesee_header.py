@@ -19,7 +19,8 @@ _SIZE_OF_PLUGIN = {
     "gen3": SensorSize(640, 480),
 }
 _FIELD = re.compile(r"%\s*(\S+)\s*(.*)")
-_GEOMETRY = re.compile(r"(\d+)x(\d+)")
+_NUMBER = re.compile(r"[0-9]{1,5}")
+_GEOMETRY = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _FORMAT_FIELD = re.compile(r"(\w+)=(\w+)")
 
 
@@ -54,7 +55,7 @@ class PropheseeHeader:
         """From the format line, the geometry, width and height, or the camera's plugin."""
         for fields in (self.format_fields, self.fields):
             width, height = fields.get("width", ""), fields.get("height", "")
-            if width.isdigit() and height.isdigit():
+            if _NUMBER.fullmatch(width) and _NUMBER.fullmatch(height):
                 return SensorSize(int(width), int(height))
         if found := _GEOMETRY.search(self.fields.get("geometry", "")):
             return SensorSize(int(found[1]), int(found[2]))

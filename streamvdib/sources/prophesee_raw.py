@@ -52,7 +52,7 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
             f"{path}: the header must state the sensor's size; it does not. Give it with "
             "sensor_size (--sensor-size)."
         )
-    swapped = encoding == "evt21" and _is_swapped(header, options, first)
+    swapped = encoding == "evt21" and _is_swapped(path, header, options, first)
 
     def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
         decoder = EvtDecoder(encoding, counters, swapped=swapped)
@@ -61,12 +61,15 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
     return Recording(path, f"Prophesee {_TITLES[encoding]}", size, read_blocks, options)
 
 
-def _is_swapped(header: PropheseeHeader, options: ReadOptions, first: bytes) -> bool:
+def _is_swapped(path: Path, header: PropheseeHeader, options: ReadOptions, first: bytes) -> bool:
     order = options.format_options.get("endianness", header.format_fields.get("endianness"))
     if order is None:
         return halves_are_swapped(first[: len(first) // 8 * 8])
     if order not in ("little", "legacy"):
-        raise ConfigurationError(f"endianness must be little or legacy; got {order!r}")
+        raise ConfigurationError(
+            f"{path}: endianness must be little or legacy; got {order!r}. Give it with "
+            "endianness=..."
+        )
     return order == "legacy"
 
 

@@ -25,7 +25,7 @@ from streamvdib.sources.policy import Block
 from streamvdib.sources.reading import CHUNK_BYTES, REMEDY, ByteStream, count, open_stream
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import smallest_known
-from streamvdib.sources.text_kernel import BAD_POLARITY, OK, WRONG_COLUMNS, parse_lines
+from streamvdib.sources.text_kernel import BAD_POLARITY, OK, WRONG_COLUMNS, P, parse_lines
 from streamvdib.sources.text_layout import TextLayout, find_layout
 
 HEAD_BYTES = 1 << 16
@@ -83,7 +83,10 @@ def _read_blocks(
     with open_stream(path, lenient=options.lenient) as stream:
         stream.read(layout.n_bytes)
         while lines := _read_lines(stream):
-            yield parser.parse(lines, stream.offset - len(lines))
+            offset = stream.offset - len(lines)
+            if not lines.endswith(b"\n"):
+                lines = parser.without_cut_line(lines, offset)
+            yield parser.parse(lines, offset)
 
 
 def _read_lines(stream: ByteStream) -> bytes:
@@ -137,6 +140,27 @@ class TextParser:
             self._raise(cause, lines, bad_at, offset)
         count(self._counters, "bad_lines", n_bad)
         return Block(events[:n_events], lambda index: f"byte {offset + int(offsets[index])}")
+
+    def without_cut_line(self, lines: bytes, offset: int) -> bytes:
+        """The lines, but not a last one whose last number may have been cut off.
+
+        Without a line feed only a polarity is known to be whole: it is all or nothing.
+
+        Args:
+            lines: the last ones of a recording.
+            offset: where they begin in the recording.
+        """
+        if self._layout.columns[-1] == P:
+            return lines
+        end = lines.rfind(b"\n") + 1
+        if not self._lenient:
+            raise TruncatedRecordingError(
+                f"{self._name}, byte {offset + end}: the last line must end with a line feed, lest "
+                f"its last number was cut off; it does not. {REMEDY}, which drops the line and "
+                "counts it."
+            )
+        count(self._counters, "bad_lines", 1)
+        return lines[:end]
 
     def _raise(self, cause: int, lines: bytes, start: int, offset: int) -> None:
         end = lines.find(b"\n", start)

@@ -22,7 +22,8 @@ _MEANING = {
 }
 _SCALE_OF_UNIT = {"s": 6, "ms": 3, "us": 0, "ns": -3}
 _SEPARATORS = re.compile(r"[\s,;]+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$")
+_WHOLE = re.compile(r"[0-9]{1,5}$")
 _UNIT_IN_NAME = re.compile(r"[_\[(](s|ms|us|ns)[\])]?$")
 
 
@@ -129,4 +130,4 @@ def _is_header(words: list[str]) -> bool:
 
 
 def _size(words: list[str]) -> SensorSize | None:
-    return SensorSize(*map(int, words)) if all(word.isdigit() for word in words) else None
+    return SensorSize(*map(int, words)) if all(_WHOLE.match(word) for word in words) else None

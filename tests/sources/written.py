@@ -41,8 +41,9 @@ def some_events(
     rng = np.random.default_rng(seed)
     times = np.sort(rng.integers(10, span_us, n_events))
     x, y = rng.integers(0, size.width, n_events), rng.integers(0, size.height, n_events)
-    x[:4] = [0, size.width - 1, 0, size.width - 1]
-    y[:4] = [0, 0, size.height - 1, size.height - 1]
+    corners = [(0, 0), (size.width - 1, 0), (0, size.height - 1), (size.width - 1, size.height - 1)]
+    for index, corner in enumerate(corners[:n_events]):
+        x[index], y[index] = corner
     return as_events(times, x, y, rng.integers(0, 2, n_events))
 
 
