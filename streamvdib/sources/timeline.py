@@ -155,7 +155,8 @@ def _admit(
         time = unwrapped + state[OFFSET]
         ahead = time - state[NEWEST]
         reached = max(state[NEWEST], state[RESUME])
-        if state[STARTED] and (ahead < 0 or time - reached > max_gap_us):
+        is_back = time < reached if state[FRESH] else ahead < 0
+        if state[STARTED] and (is_back or time - reached > max_gap_us):
             if not state[FRESH]:
                 if -LATE_US <= ahead < 0:
                     state[LATE] += 1
