@@ -86,6 +86,7 @@ function streamCard(name) {
   byId("streams").append(card);
   streams.set(name, { views, detail, n: 0 });
   const width = streams.size === 1 ? 640 : streams.size <= 4 ? 420 : 260;
+  byId("content").classList.toggle("single", streams.size === 1);
   byId("streams").style.setProperty("--card-width", `${width}px`);
   return streams.get(name);
 }
