@@ -49,11 +49,9 @@ def execute(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"--limit must be at least 1; got {arguments.limit}")
     model = load_model(arguments.model)
     recordings = list(open_dataset(arguments.recordings).recordings)[: arguments.limit]
-    began = time.perf_counter()
     shows = [Show(model, recording, arguments.seed) for recording in recordings]
-    seconds = time.perf_counter() - began
     sheet, animation = write_pictures(shows, arguments.out)
-    print_table(_rows(shows, model, seconds), f"{len(shows)} recordings -> {model.name}")
+    print_table(_rows(shows, model), f"{len(shows)} recordings -> {model.name}")
     print(f"contact sheet  {sheet}\nanimation      {animation}")  # noqa: T201 - the command's output
     return 0
 
@@ -71,6 +69,8 @@ class Show:
         source = open_source(recording.path, sensor_size=recording.sensor_size)
         geometry = fit_geometry(source.sensor_size, model.encoder.input_shape)
         self.engine: Engine = Engine(model, geometry, seed=seed)
+        self.engine.warm_up()
+        began = time.perf_counter()
         events = EventPicture(model.encoder.input_shape)
         self.engine.observers.append(events.observe)
         self.frames: list[Frame] = []
@@ -81,6 +81,7 @@ class Show:
                     self.frames.append(frame)
                     self.event_pictures.append(_gray(events.pictures()[0]))
                     events.clear()
+        self.seconds = time.perf_counter() - began
         source.close()
 
     def frame_at(self, time_ms: int) -> Frame:
@@ -104,9 +105,12 @@ def write_pictures(shows: list[Show], out: Path) -> tuple[Path, Path]:
 
     from streamvdib.errors import SinkError
     from streamvdib.sinks import open_sink
-    from streamvdib.sinks.rendering import grid, side_by_side
+    from streamvdib.sinks.rendering import caption, grid, side_by_side
 
+    names = ["events", *(f"{time_ms} ms" for time_ms in SHEET_TIMES_MS), "shown"]
     columns = [show.column() for show in shows]
+    side = len(columns[0][0])
+    columns.insert(0, [caption(name, side, side) for name in names[: len(columns[0])]])
     rows = [image for row in zip(*columns, strict=True) for image in row]
     sheet, animation = out / "contact-sheet.png", out / "animation.gif"
     try:
@@ -122,10 +126,11 @@ def write_pictures(shows: list[Show], out: Path) -> tuple[Path, Path]:
     return sheet, animation
 
 
-def _rows(shows: list[Show], model: Model, seconds: float) -> list[tuple[str, str]]:
+def _rows(shows: list[Show], model: Model) -> list[tuple[str, str]]:
     import numpy as np
 
     events = sum(show.engine.binners[0].counters.events for show in shows)
+    seconds = sum(show.seconds for show in shows)
     steps = sum(show.engine.statistics.steps for show in shows)
     errors = [
         float(np.square(show.frames[-1].pixels[0] - show.recording.target / 255.0).mean())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 from streamvdib.input_steps import InputSteps
 
@@ -56,6 +57,13 @@ def grid(images: Sequence[GrayImage], n_columns: int) -> GrayImage:
         row += [blank] * (n_columns - len(row))
         rows += [side_by_side(row), np.zeros((GAP, side_by_side(row).shape[1]), dtype=np.uint8)]
     return np.concatenate(rows[:-1])
+
+
+def caption(text: str, height: int, width: int) -> GrayImage:
+    """Light words on black, centred."""
+    image = Image.new("L", (width, height))
+    ImageDraw.Draw(image).text((width // 2, height // 2), text, fill=220, anchor="mm")
+    return np.asarray(image)
 
 
 class EventPicture:
