@@ -11,9 +11,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
     parser.add_argument("--mnist", type=Path, required=True, help="folder of the MNIST IDX files")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"))
-    parser.add_argument("--examples", type=int, default=100_000, help="of pathwise and score")
+    parser.add_argument("--examples", type=int, default=100_000, help="of pathwise")
+    parser.add_argument("--score-examples", type=int, default=20_000, help="of score")
     parser.add_argument(
-        "--paper-examples", type=int, default=20_000,
+        "--paper-examples", type=int, default=5_000,
         help="of score in the paper's settings (batch 1; 0: leave it out)",
     )  # fmt: skip
     parser.add_argument("--methods", nargs="+", default=["pathwise", "score"])
@@ -31,7 +32,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     torch.set_num_threads(arguments.threads)
     cells = itertools.product(arguments.methods, arguments.encodings, ("window", "rate"))
-    runs = [Run(encoding, view, method, arguments.examples) for method, encoding, view in cells]
+    n_examples = {"pathwise": arguments.examples, "score": arguments.score_examples}
+    runs = [Run(encoding, view, method, n_examples[method]) for method, encoding, view in cells]
     if arguments.paper_examples:
         runs += [
             Run(encoding, "window", "score-paper", arguments.paper_examples)
@@ -39,6 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
         ]
     command = (
         f"streamvdib reproduce mnist --mnist MNIST --examples {arguments.examples} "
+        f"--score-examples {arguments.score_examples} "
         f"--paper-examples {arguments.paper_examples} --seed {arguments.seed}"
     )
     reproduce_mnist(

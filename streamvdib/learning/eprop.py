@@ -68,9 +68,10 @@ def source_signal(
         for basis, part in enumerate(filtered):
             signal += (part.flatten(0, 1) @ weights.synapses[basis].T).view(sources.shape)
         return signal
-    flat = sources.flatten(0, 1).requires_grad_()
-    current = layer.connection.current(weights.synapses, flat, source_shape)
-    (signal,) = torch.autograd.grad(current, flat, _as_current(filtered))
+    flat = sources.detach().flatten(0, 1).requires_grad_()
+    with torch.enable_grad():
+        current = layer.connection.current(weights.synapses, flat, source_shape)
+        (signal,) = torch.autograd.grad(current, flat, _as_current(filtered))
     return signal.view(sources.shape)
 
 
@@ -81,8 +82,9 @@ def _synapse_gradient(
     if isinstance(layer.connection, Dense):
         return torch.stack([flat.T @ part.flatten(0, 1) for part in filtered])
     synapses = weights.synapses.detach().requires_grad_()
-    current = layer.connection.current(synapses, flat, source_shape)
-    (gradient,) = torch.autograd.grad(current, synapses, _as_current(filtered))
+    with torch.enable_grad():
+        current = layer.connection.current(synapses, flat, source_shape)
+        (gradient,) = torch.autograd.grad(current, synapses, _as_current(filtered))
     return gradient
 
 

@@ -1,0 +1,251 @@
+"""A DAVIS camera that teaches itself: events between two APS frames predict the second one.
+
+    estimate = (last + eps) exp(correction(window, last)) - eps
+
+``last`` is the APS frame shown last; the correction, in the log domain in which the pixels work, is
+decoded from the readout spikes of the events since then. Encoder and decoder begin with random
+weights (the correction with zero) and learn from each APS frame right after it was scored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamvdib.decoders import DecoderShape
+from streamvdib.description import build_encoder
+from streamvdib.engine import Engine
+from streamvdib.events import EventArray, SensorSize, TimedImage
+from streamvdib.input_steps import InputSteps, input_steps
+from streamvdib.learning.build import make_learner
+from streamvdib.learning.targets import FixedTarget
+from streamvdib.likelihoods import Gaussian
+from streamvdib.model import Model
+from streamvdib.sources import open_source
+
+EPS = 0.02  # of intensities from 0 to 1: what the log does not see
+GAIN = 10.0  # initial weight of an event of the channel's own polarity
+QUIET = -6.0  # initial bias: a spike in 400 steps without an event
+Image = npt.NDArray[np.float32]
+
+
+class LogCorrection(nn.Module):
+    """A weight per spike, and two convolutions over the spikes and the log of the last frame."""
+
+    last: Tensor
+
+    def __init__(self, n_maps: int, size: SensorSize, n_hidden: int = 4, kernel: int = 3) -> None:
+        super().__init__()
+        self.size = size
+        self.direct = nn.Conv2d(n_maps, 1, 1, bias=False)
+        nn.init.zeros_(self.direct.weight)
+        self.mix = nn.Conv2d(n_maps + 1, n_hidden, kernel, padding=kernel // 2)
+        self.correct = nn.Conv2d(n_hidden, 1, 1)
+        nn.init.zeros_(self.correct.weight)
+        nn.init.zeros_(self.correct.bias)
+        self.register_buffer("last", torch.zeros(size.height, size.width))
+
+    def forward(self, window: Tensor) -> Tensor:
+        """(n, tau_d, channels * height * width) into (n, height, width)."""
+        maps = window.reshape(len(window), -1, self.size.height, self.size.width)
+        level = torch.log(self.last + EPS).expand(len(window), 1, -1, -1)
+        hidden = functional.relu(self.mix(torch.cat((maps, level), 1)))
+        correction = self.correct(hidden)[:, 0] + self.direct(maps)[:, 0]
+        # nothing changes where nothing was seen
+        seen = maps.detach().amax(1)
+        estimate = (self.last + EPS) * torch.exp(correction * seen) - EPS
+        return estimate.clamp(0.0, 1.0)  # a pixel is at most white
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What lies between two APS frames."""
+
+    inputs: InputSteps
+    counts: Image  # ON minus OFF events of each pixel
+    seen: npt.NDArray[np.bool_]  # where events fell
+    before: Image  # the frame at the interval's start, 0 to 1
+    after: Image  # the frame at its end
+
+
+@dataclass(frozen=True)
+class Davis:
+    """A recording with frames, cut at its frames."""
+
+    size: SensorSize
+    dt_us: int
+    intervals: Sequence[Interval]
+
+
+def read_davis(path: Path, steps_per_frame: int) -> Davis:
+    """All intervals of a recording whose frames come at a steady rate."""
+    source = open_source(str(path))
+    parts, images = [], []
+    for packet in source:
+        parts.append(packet.events)
+        images += list(packet.images)
+    source.close()
+    events = np.concatenate(parts)
+    period = int(np.median(np.diff([image.t_us for image in images])))
+    dt_us = period // steps_per_frame
+    size = source.sensor_size
+    intervals = [
+        _interval(events, before, after, size, dt_us, steps_per_frame)
+        for before, after in zip(images[:-1], images[1:], strict=True)
+    ]
+    return Davis(size, dt_us, intervals)
+
+
+def _interval(
+    events: EventArray, before: TimedImage, after: TimedImage, size: SensorSize, dt_us: int,
+    n_steps: int,
+) -> Interval:  # fmt: skip
+    inside = events[(events["t_us"] >= before.t_us) & (events["t_us"] < after.t_us)].copy()
+    counts = np.zeros((size.height, size.width), np.float32)
+    np.add.at(counts, (inside["y"], inside["x"]), np.where(inside["on"], 1.0, -1.0))
+    seen = np.zeros(counts.shape, bool)
+    seen[inside["y"], inside["x"]] = True
+    inside["t_us"] -= before.t_us
+    inside["t_us"] = np.minimum(inside["t_us"], n_steps * dt_us - 1)
+    return Interval(
+        _steps(inside, size, dt_us, n_steps), counts, seen,
+        before.pixels.astype(np.float32) / 255, after.pixels.astype(np.float32) / 255,
+    )  # fmt: skip
+
+
+def _steps(events: EventArray, size: SensorSize, dt_us: int, n_steps: int) -> InputSteps:
+    """The interval's steps from its very start, silent ones included."""
+    spikes = np.zeros((n_steps, 2, size.height, size.width), np.uint8)
+    spikes[events["t_us"] // dt_us, events["on"].astype(np.int64), events["y"], events["x"]] = 1
+    return input_steps(spikes.reshape(n_steps, 1, -1), dt_us=dt_us)
+
+
+def davis_model(size: SensorSize, dt_us: int, tau_d: int, channels: int, seed: int) -> Model:
+    """One spiking layer of 1 x 1 convolutions, so that weights are shared by all pixels."""
+    description = {
+        "name": "davis",
+        "dt_us": dt_us,
+        "input_shape": [2, size.height, size.width],
+        "layers": [
+            {
+                "connection": {"kind": "convolution", "channels": channels, "kernel": 1,
+                               "padding": 0},
+                "neuron": {
+                    "kind": "srm", "stochastic": True,
+                    "response": {"kind": "finite", "kernels": [[1.0]]},
+                    "feedback": {"kind": "finite", "kernels": [[0.0]]},
+                },
+            }
+        ],
+        "decoder": {"kind": "log-correction", "tau_d": tau_d,
+                    "output_shape": [size.height, size.width]},
+    }  # fmt: skip
+    encoder = build_encoder(description)
+    (first,) = encoder.initial_weights(torch.Generator().manual_seed(seed))
+    synapses = torch.zeros_like(first.synapses)  # (1, channels, 2, 1, 1)
+    for channel in range(channels):
+        synapses[0, channel, channel % 2] = GAIN
+    quiet = torch.full_like(first.bias, QUIET)
+    weights = (replace(first, synapses=synapses, bias=quiet),)
+    shape = DecoderShape(tau_d, encoder.layer_shapes[-1], (size.height, size.width))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        decoder = LogCorrection(tau_d * channels, size)
+    return Model(description, encoder, weights, decoder, shape, Gaussian(0.05))
+
+
+def teach(
+    davis: Davis, *, loops: int, channels: int, learning_rate: float, decoder_learning_rate: float,
+    beta: float, prior_rate: float, seed: int,
+) -> Iterator[tuple[Interval, Image, float]]:  # fmt: skip
+    """Each interval's estimate, made before its frame is shown; learns right after the yield.
+
+    Yields:
+        The interval, the estimate (height, width), and the seconds that decoding it and learning
+        from the interval before took.
+    """
+    tau_d = davis.intervals[0].inputs.n_steps
+    model = davis_model(davis.size, davis.dt_us, tau_d, channels, seed)
+    learner = make_learner(
+        model, update_every=tau_d, learning_rate=learning_rate,
+        decoder_learning_rate=decoder_learning_rate, beta=beta,
+        prior={"kind": "bernoulli", "rate": prior_rate}, largest_norm=0.0, seed=seed,
+    )  # fmt: skip
+    engine = Engine(model, None, decode_every=tau_d, learner=learner, seed=seed)
+    assert isinstance(model.decoder, LogCorrection)
+    for _ in range(loops):
+        for interval in davis.intervals:
+            began = time.perf_counter()
+            model.decoder.last.copy_(torch.from_numpy(interval.before))
+            engine.targets = FixedTarget(interval.after)
+            inputs = replace(interval.inputs, first_step=engine.step)
+            frames = engine.run(inputs)
+            frame = next(frames)
+            decoding = time.perf_counter() - began
+            estimate = np.clip(frame.pixels[0], 0.0, 1.0)
+            began = time.perf_counter()
+            for _ in frames:
+                raise AssertionError("one frame per interval")
+            yield interval, estimate, decoding + time.perf_counter() - began
+
+
+class Baselines:
+    """Running mean image, last frame held, last frame times exp(c * signed event count)."""
+
+    def __init__(self) -> None:
+        self.mean: Image | None = None
+        self.n_frames = 0
+        self._products = self._squares = 0.0
+
+    @property
+    def contrast(self) -> float:
+        """The c of the integrator, fitted to all frames so far by least squares in the log."""
+        return self._products / self._squares if self._squares else 0.0
+
+    def estimates(self, interval: Interval) -> dict[str, Image]:
+        """By name, before the interval's frame is shown."""
+        mean = interval.before if self.mean is None else self.mean
+        integrated = (interval.before + EPS) * np.exp(self.contrast * interval.counts) - EPS
+        return {
+            "running mean image": mean,
+            "last frame held": interval.before,
+            "fitted integrator": np.clip(integrated, 0.0, 1.0),
+        }
+
+    def show(self, interval: Interval) -> None:
+        """Learn from the interval's frame."""
+        self.n_frames += 1
+        before = interval.before if self.mean is None else self.mean
+        self.mean = before + (interval.after - before) / self.n_frames
+        change = np.log((interval.after + EPS) / (interval.before + EPS))[interval.seen]
+        counts = interval.counts[interval.seen]
+        self._products += float((change * counts).sum())
+        self._squares += float((counts * counts).sum())
+
+
+def summarize(errors: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean squared errors by method, over all pixels and over those with events (pooled)."""
+    names = [name for name in errors[0] if name not in ("loop", "n_seen", "seconds")]
+    n_seen = np.array([e["n_seen"] for e in errors])
+    return {
+        name: {
+            "all": float(np.mean([e[name][0] for e in errors])),
+            "event_pixels": float(np.sum([e[name][1] for e in errors]) / n_seen.sum()),
+        }
+        for name in names
+    }
+
+
+def score(estimate: Image, interval: Interval) -> tuple[float, float]:
+    """Mean squared error over all pixels, and the sum of squares over event pixels."""
+    squares = np.square(estimate - interval.after)
+    return float(squares.mean()), float(squares[interval.seen].sum())
