@@ -19,24 +19,26 @@ if TYPE_CHECKING:
 
     Simulate = Callable[[npt.NDArray[np.uint8], int], EventArray]
 
-KINDS = ("nmnist", "mnist-dvs")
+KINDS = ("nmnist", "mnist-dvs", "frames")
 DRAWN = "drawn"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("kind", choices=KINDS, help="the data set to imitate")
+    parser.add_argument("kind", choices=KINDS, help="what to imitate; frames: a film of your own")
     parser.add_argument(
         "--images",
         default=DRAWN,
-        help="a folder with MNIST's IDX files, or 'drawn': digits that the project draws (drawn)",
+        help="a folder with MNIST's IDX files, or 'drawn': digits that the project draws (drawn); "
+        "for frames a folder of images",
     )
     parser.add_argument("--part", choices=("train", "t10k"), default="train", help="of MNIST")
     parser.add_argument("--first", type=int, default=0, help="first image (%(default)s)")
     parser.add_argument("--n", type=int, default=20, help="recordings (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first one (%(default)s)")
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"))
-    parser.add_argument("--out", type=Path, help="an empty folder to write recordings to")
+    parser.add_argument("--out", type=Path, help="an empty folder; for frames a file to write")
+    parser.add_argument("--fps", type=float, default=100.0, help="of frames (%(default)s)")
     parser.add_argument(
         "--compare",
         type=Path,
@@ -62,6 +64,8 @@ def execute(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             "simulate must write, compare or fit: give --out DIR, --compare REAL or --fit REAL"
         )
+    if arguments.kind == "frames":
+        return _film(arguments)
     simulate, size = _simulator(arguments.kind)
     if arguments.out is not None:
         _write(arguments, simulate, size)
@@ -69,6 +73,31 @@ def execute(arguments: argparse.Namespace) -> int:
         _compare(arguments, simulate, size)
     if arguments.fit is not None:
         _fit(arguments)
+    return 0
+
+
+def _film(arguments: argparse.Namespace) -> int:
+    """A folder of images into one file of events."""
+    from rich.progress import track
+
+    from streamvdib.commands.table import print_table
+    from streamvdib.errors import ConfigurationError
+
+    from ..simulation.image_folder import ImageFolder
+    from ..writers import open_writer
+
+    if arguments.out is None or arguments.images == DRAWN:
+        raise ConfigurationError("frames requires --images FOLDER and --out FILE")
+    film = ImageFolder(Path(arguments.images))
+    packets = film.packets(arguments.fps, seed=arguments.seed)
+    writer = open_writer(arguments.out, film.sensor_size)
+    try:
+        for packet in track(packets, "simulating", len(film.paths), transient=True):
+            writer.write(packet)
+    finally:
+        writer.close()
+    rows = [("images", f"{len(film.paths):,}"), ("sensor", str(film.sensor_size))]
+    print_table([*rows, ("events", f"{writer.n_events:,}")], str(arguments.out))
     return 0
 
 
@@ -187,5 +216,11 @@ def _fit(arguments: argparse.Namespace) -> None:
     shown = _real(arguments.fit, arguments.first, arguments.n, NMNIST_SIZE)
     pairs = [(target, one.read()) for one, target in shown]
     trials = fit(pairs, FITTED, arguments.trials, arguments.seed)
-    *_, last = track(trials, "fitting", arguments.trials, transient=True)
-    print(f"# score {last.score:.4f} on {len(pairs)} recordings\n{constants_of(last.setup)}")  # noqa: T201 - the command's own output
+    last = next(trials)
+    try:
+        for last in track(trials, "fitting", arguments.trials - 1, transient=True):  # noqa: B007
+            pass
+    except KeyboardInterrupt:  # what was found so far is wanted
+        pass
+    print(f"# score {last.score:.4f} after {last.number + 1} trials on {len(pairs)} recordings")  # noqa: T201 - the command's own output
+    print(constants_of(last.setup))  # noqa: T201 - the command's own output

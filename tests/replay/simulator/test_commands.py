@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamvdib.replay.datasets import open_dataset
 
 from streamvdib.cli import main
+from streamvdib.sources import open_source
 
 
 @pytest.mark.parametrize("kind", ["nmnist", "mnist-dvs"])
@@ -76,3 +79,54 @@ def test_what_cannot_be_meant_is_one_clear_line_and_exit_code_2(
     assert main(words) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def film(folder: Path, n: int = 5) -> Path:
+    """A white bar that moves over black, one pixel per image, 12 x 8."""
+    folder.mkdir()
+    for number in range(n):
+        image = np.zeros((8, 12), np.uint8)
+        image[:, number + 2] = 255
+        Image.fromarray(image).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def test_a_folder_of_images_becomes_one_recording(tmp_path: Path) -> None:
+    """By hand: at 100 images per second five images last 40 ms; the bar sweeps columns 2..6."""
+    out = tmp_path / "film.es"
+    words = ["simulate", "frames", "--images", str(film(tmp_path / "film")), "--out", str(out)]
+    assert main(words) == 0
+    events = np.concatenate([packet.events for packet in open_source(out)])
+    assert events["t_us"].max() <= 40_000
+    assert set(events["x"][events["on"]].tolist()) >= {3, 4, 5, 6}
+    assert np.count_nonzero((events["x"] < 2) | (events["x"] > 6)) < 0.05 * len(events)
+
+
+def test_images_of_another_size_in_a_film_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = film(tmp_path / "film")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "004.png")
+    out = str(tmp_path / "film.es")
+    assert main(["simulate", "frames", "--images", str(folder), "--out", out]) == 2
+    assert "12x8; 004.png is 4x4" in capsys.readouterr().err
+
+
+def test_a_film_without_images_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "film.es")
+    assert main(["simulate", "frames", "--images", str(tmp_path), "--out", out]) == 2
+    assert "two or more images" in capsys.readouterr().err
+
+
+def test_a_fit_prints_constants_that_python_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "set")
+    main(["simulate", "nmnist", "--n", "1", "--out", folder])
+    capsys.readouterr()
+    assert main(["simulate", "nmnist", "--n", "1", "--fit", folder, "--trials", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "after 2 trials on 1 recordings" in text
+    assert "LENS = Lens(scale=" in text
