@@ -23,7 +23,10 @@ Integers = npt.NDArray[Any]  # int32 or int64
 Keys = npt.NDArray[np.uint64]
 
 njit: Any = numba_njit
-ZERO = cast(int, np.int64(0))  # a literal 0 has a type of its own, and compiles its users twice
+Size = Any  # uint64 in compiled code
+unsigned: Any = np.uint64
+ZERO: Size = unsigned(0)  # a mere 0 would have a type of its own
+ONE: Size = unsigned(1)
 PADDING = 32  # neurons are padded to a multiple of this: vector loops then have no remainder
 
 

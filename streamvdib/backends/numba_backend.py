@@ -62,10 +62,9 @@ class NumbaBackend:
             self.layout.flat_orders,
             self.layout.empty_constants(number),
             self.layout.empty_memory(number),
-            self.layout.empty_spike_memory(),
             _unsigned(lane_keys(seed, n_lanes)),
         )
-        self._scratch = _scratch(self.layout, n_lanes, number)
+        self._scratch = _scratch(self.layout, n_lanes)
         self._unwatched = Watched(np.zeros(0, np.uint8), np.zeros(0, number))
         self._n_outputs = encoder.n_outputs
         self.set_weights(weights)
@@ -99,7 +98,13 @@ class NumbaBackend:
         n_steps = (len(offsets) - 1) // self.n_lanes
         result = np.empty((n_steps, self.n_lanes, self._n_outputs), np.uint8)
         code = advance(
-            self.network, self._scratch, self.step, offsets, inputs.indices, result, watched
+            self.network,
+            self._scratch,
+            np.uint64(self.step),
+            offsets,
+            inputs.indices,
+            result.reshape(-1),
+            watched,
         )
         if code != OK:
             raise ConfigurationError(
@@ -124,14 +129,11 @@ class NumbaBackend:
         self.layout.fill_weights(self.network.constants, weights)
 
 
-def _scratch(layout: Layout, n_lanes: int, number: npt.DTypeLike) -> Scratch:
+def _scratch(layout: Layout, n_lanes: int) -> Scratch:
     widest = layout.n_padded
     n_rows = n_lanes * max(1, SCRATCH_SPIKES // (widest * n_lanes))
     n_sides = min(2, len(layout.plan) - 1)
     return Scratch(
-        np.zeros(layout.n_current, number),
-        np.zeros(widest, number),
-        np.zeros(widest, number),
         np.zeros(widest, np.float32),
         np.zeros((max(n_sides, 1), n_rows), np.int64),
         np.zeros((max(n_sides, 1), n_rows), np.int64),

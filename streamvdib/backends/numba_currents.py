@@ -3,102 +3,123 @@
     I = sum of the weight rows of the active inputs, one after the other in ascending order
 
 The order of a sum is that of the list, so a current does not depend on how events were cut.
+Places in flat arrays are unsigned: numba would check signed ones for counting from the end.
 """
 
 from __future__ import annotations
 
-from streamvdib.backends.compilation import Floats, Integers, part
+from typing import Any
 
-# Geometry of a convolution, one row of int64 per layer (see ``numba_plan``).
+from streamvdib.backends.compilation import Floats, Integers, Size, part, unsigned
+
+# Geometry of a convolution: the last columns of a layer's plan (see ``numba_plan``).
 CHANNELS, HEIGHT, WIDTH, CHANNELS_LAST, KERNEL, STRIDE, MARGIN, OUT_HEIGHT, OUT_WIDTH = range(9)
 
 
 @part
-def sum_rows(weights: Floats, indices: Integers, start: int, end: int, current: Floats) -> None:
-    """Dense layers: the sum of rows ``indices[start:end]`` of the weights.
+def sum_rows(
+    weights: Floats,
+    first_row: Size,
+    width: Size,
+    indices: Integers,
+    start: int,
+    end: int,
+    memory: Floats,
+    current: Size,
+) -> None:
+    """Dense layers: the sum of the weight rows ``indices[start:end]``.
 
     Args:
-        weights: (n_inputs, width).
+        weights: holds the rows, one after the other.
+        first_row: where row 0 begins in ``weights``.
+        width: numbers in a row.
         indices: active inputs, ascending.
         start: first entry of the list.
         end: one past its last entry.
-        current: the result, (width,).
+        memory: takes the result.
+        current: where the result begins in ``memory``.
     """
-    width = current.shape[0]
     for i in range(width):
-        current[i] = 0
+        memory[current + i] = 0
     k = start
     while k + 8 <= end:
-        a, b = weights[indices[k]], weights[indices[k + 1]]
-        c, d = weights[indices[k + 2]], weights[indices[k + 3]]
-        e, f = weights[indices[k + 4]], weights[indices[k + 5]]
-        g, h = weights[indices[k + 6]], weights[indices[k + 7]]
+        a, b = _row(first_row, width, indices[k]), _row(first_row, width, indices[k + 1])
+        c, d = _row(first_row, width, indices[k + 2]), _row(first_row, width, indices[k + 3])
+        e, f = _row(first_row, width, indices[k + 4]), _row(first_row, width, indices[k + 5])
+        g, h = _row(first_row, width, indices[k + 6]), _row(first_row, width, indices[k + 7])
         for i in range(width):
-            first = (((current[i] + a[i]) + b[i]) + c[i]) + d[i]
-            current[i] = (((first + e[i]) + f[i]) + g[i]) + h[i]
+            half = memory[current + i] + weights[a + i] + weights[b + i]
+            half = half + weights[c + i] + weights[d + i]
+            whole = half + weights[e + i] + weights[f + i]
+            memory[current + i] = whole + weights[g + i] + weights[h + i]
         k += 8
-    if k + 4 <= end:
-        a, b = weights[indices[k]], weights[indices[k + 1]]
-        c, d = weights[indices[k + 2]], weights[indices[k + 3]]
+    while k + 2 <= end:
+        a, b = _row(first_row, width, indices[k]), _row(first_row, width, indices[k + 1])
         for i in range(width):
-            current[i] = (((current[i] + a[i]) + b[i]) + c[i]) + d[i]
-        k += 4
-    while k < end:
-        a = weights[indices[k]]
+            memory[current + i] = memory[current + i] + weights[a + i] + weights[b + i]
+        k += 2
+    if k < end:
+        a = _row(first_row, width, indices[k])
         for i in range(width):
-            current[i] += a[i]
-        k += 1
+            memory[current + i] += weights[a + i]
+
+
+@part
+def _row(first_row: Size, width: Size, index: int) -> Any:
+    return first_row + unsigned(index) * width
 
 
 @part
 def scatter_kernels(
     weights: Floats,
+    first_kernel: Size,
+    n_basis: Size,
+    n_padded: Size,
+    channels: Size,
+    geometry: Integers,
     indices: Integers,
     start: int,
     end: int,
-    geometry: Integers,
-    currents: Floats,
+    memory: Floats,
+    current: Size,
 ) -> None:
     """Convolutions: every active input adds its kernel to the neurons that it reaches.
 
     Args:
-        weights: (input channels * kernel * kernel, n_basis, output channels).
+        weights: holds (input channels, kernel, kernel, n_basis, output channels) numbers.
+        first_kernel: where they begin.
+        n_basis: K.
+        n_padded: numbers of one basis function's current.
+        channels: of the output; neurons are in the order (y, x, channel).
+        geometry: the numbers named above, int64.
         indices: active inputs, ascending, in the order that ``geometry`` says.
         start: first entry of the list.
         end: one past its last entry.
-        geometry: the numbers named above.
-        currents: added to, (n_basis, at least positions * output channels), channels last.
+        memory: takes the result.
+        current: where the result begins, n_basis * n_padded numbers.
     """
+    for i in range(n_basis * n_padded):
+        memory[current + i] = 0
     kernel, stride, width = geometry[KERNEL], geometry[STRIDE], geometry[WIDTH]
     pixels = geometry[HEIGHT] * width
     for k in range(start, end):
-        index = indices[k]
         if geometry[CHANNELS_LAST] == 1:
-            channel, pixel = index % geometry[CHANNELS], index // geometry[CHANNELS]
+            channel, pixel = indices[k] % geometry[CHANNELS], indices[k] // geometry[CHANNELS]
         else:
-            channel, pixel = index // pixels, index % pixels
-        bottom = pixel // width + geometry[MARGIN]
-        right = pixel % width + geometry[MARGIN]
-        for row in range(kernel):
-            y = (bottom - row) // stride
-            if (bottom - row) % stride != 0 or y < 0 or y >= geometry[OUT_HEIGHT]:
+            channel, pixel = indices[k] // pixels, indices[k] % pixels
+        bottom, right = pixel // width + geometry[MARGIN], pixel % width + geometry[MARGIN]
+        for cell in range(kernel * kernel):
+            down, across = bottom - cell // kernel, right - cell % kernel
+            y, x = down // stride, across // stride
+            if down < 0 or across < 0 or y * stride != down or x * stride != across:
                 continue
-            for column in range(kernel):
-                x = (right - column) // stride
-                if (right - column) % stride != 0 or x < 0 or x >= geometry[OUT_WIDTH]:
-                    continue
-                _add_kernel(
-                    weights[(channel * kernel + row) * kernel + column],
-                    y * geometry[OUT_WIDTH] + x,
-                    currents,
-                )
-
-
-@part
-def _add_kernel(weights: Floats, position: int, currents: Floats) -> None:
-    n_basis, channels = weights.shape
-    for basis in range(n_basis):
-        row = weights[basis]
-        target = currents[basis, position * channels : (position + 1) * channels]
-        for channel in range(channels):
-            target[channel] += row[channel]
+            if y >= geometry[OUT_HEIGHT] or x >= geometry[OUT_WIDTH]:
+                continue
+            source = first_kernel + (
+                unsigned(channel * kernel * kernel + cell) * n_basis * channels
+            )
+            target = current + unsigned(y * geometry[OUT_WIDTH] + x) * channels
+            for basis in range(n_basis):
+                row, place = source + basis * channels, target + basis * n_padded
+                for i in range(channels):
+                    memory[place + i] += weights[row + i]

@@ -14,13 +14,14 @@ from numba import types
 from numba.extending import overload
 
 from streamvdib.backends.compilation import (
-    Bytes,
     Floats,
-    compiled,
+    Integers,
+    Size,
     float32_of_bits,
     float64_of_bits,
     inlined,
     part,
+    unsigned,
 )
 
 HALF = np.uint64(32)
@@ -59,23 +60,27 @@ def draw_word(counter: Any, key: Any) -> Any:
 
 
 @part
-def draw(key: np.uint64, step: np.uint64, neuron: np.uint64) -> np.float32:
-    """The uniform draw of one neuron."""
-    return np.float32(np.int32(draw_word((step << STEP_BITS) + neuron, key))) * DRAW_UNIT
-
-
-@compiled
-def fill_draws(key: np.uint64, step: np.uint64, draws: Floats) -> None:
+def fill_draws(key: Size, step: Size, n_neurons: Size, draws: Floats) -> None:
     """Uniform draws in [0, 1) of neurons 0, 1, ... at a step, into a float32 array."""
     first = step << STEP_BITS
-    for neuron in range(draws.shape[0]):
-        word = draw_word(first + np.uint64(neuron), key)
-        draws[neuron] = np.float32(np.int32(word)) * DRAW_UNIT
+    for neuron in range(n_neurons):
+        draws[neuron] = np.float32(np.int32(draw_word(first + neuron, key))) * DRAW_UNIT
+
+
+@part
+def fill_draws_in_order(
+    key: Size, step: Size, n_neurons: Size, orders: Integers, order: Size, draws: Floats
+) -> None:
+    """The same where ``orders`` says which neuron is in which place."""
+    first = step << STEP_BITS
+    for place in range(n_neurons):
+        neuron = unsigned(orders[order + place])
+        draws[place] = np.float32(np.int32(draw_word(first + neuron, key))) * DRAW_UNIT
 
 
 @inlined
 def _exp32(x: Any) -> Any:
-    x = min(max(x, np.float32(-87.0)), np.float32(87.0))
+    x = min(max(x, np.float32(-87.0)), np.float32(89.0))  # 2^128: infinite
     rounded = x * PER_LN2_32 + ROUNDING_32
     power = rounded - ROUNDING_32
     r = (x - power * LN2_HIGH_32) - power * LN2_LOW_32
@@ -86,7 +91,7 @@ def _exp32(x: Any) -> Any:
 
 @inlined
 def _exp64(x: Any) -> Any:
-    x = min(max(x, -700.0), 700.0)
+    x = min(max(x, -700.0), 710.0)
     rounded = x * PER_LN2_64 + ROUNDING_64
     power = rounded - ROUNDING_64
     r = (x - power * LN2_HIGH_64) - power * LN2_LOW_64
@@ -116,8 +121,10 @@ def _logistic(x: Any) -> Any:
     return logistic64
 
 
-@compiled
-def fire_at_random(potential: Floats, draws: Floats, spikes: Bytes) -> None:
-    """Spikes with probability sigma(u): 1 where the draw is smaller."""
-    for neuron in range(potential.shape[0]):
-        spikes[neuron] = draws[neuron] < logistic(potential[neuron])
+@part
+def fire_at_random(
+    draws: Floats, n_neurons: Size, memory: Floats, potentials: Size, spikes: Size
+) -> None:
+    """Spikes with probability sigma(u): 1 where the draw is smaller, else 0."""
+    for i in range(n_neurons):
+        memory[spikes + i] = draws[i] < logistic(memory[potentials + i])

@@ -13,191 +13,152 @@ is no drift, and R and T can be rebuilt from the last tau_e inputs bit for bit.
 
 Other responses are spread forward: an input adds its whole response to a ring of the next tau_e
 potentials, and each potential is cleared when its step has come.
+
+Everything lies in one flat memory; arguments say where. Rings hold step t in row t % tau_e.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from streamvdib.backends.compilation import Floats, inlined, part
+from streamvdib.backends.compilation import ONE, Floats, Size, part, unsigned
 
-GROUP = 128  # neurons whose blocks begin together
+GROUP = unsigned(128)  # neurons whose blocks begin together
 
 
-@inlined
-def block_offset(step: int, group: int, tau: int) -> Any:
-    """Offset o within its block of a step, for a group of neurons."""
-    return (step + group) % tau
+class Filter(NamedTuple):
+    """One response of one layer and lane: constants, and where its memory lies."""
+
+    tau: Size
+    n_neurons: Size
+    n_basis: Size
+    n_terms: Size  # exponentials; 0 where the response is spread forward
+    kernels: Size  # in the constants: (n_basis, tau)
+    terms: Size  # coefficient and decay of every exponential, (n_terms, 2)
+    powers: Size  # decay^0 to decay^tau, (n_terms, tau + 1)
+    history: Size  # in the memory: inputs J, (tau, n_basis, n_neurons)
+    sums: Size  # R, (n_terms, n_neurons)
+    suffixes: Size  # T, (n_terms, tau, n_neurons), or future potentials (tau, n_neurons)
 
 
 @part
-def clear(values: Floats) -> None:
-    """All zeros; one dimension."""
-    for i in range(values.shape[0]):
-        values[i] = 0
+def respond(step: Size, response: Filter, constants: Floats, memory: Floats, result: Size) -> None:
+    """Add to the result the response to the inputs up to ``step``, whose own is in the history."""
+    if response.n_terms == 0:
+        _spread(step, step, response, constants, memory)
+        _consume(step, response, memory, result)
+        return
+    for term in range(response.n_terms):
+        _slide(step, term, response, constants, memory, result)
 
 
 @part
-def slide(
-    step: int,
-    current: Any,
-    history: Any,
-    terms: Floats,
-    powers: Floats,
-    sums: Floats,
-    suffixes: Floats,
-    result: Floats,
+def _slide(
+    step: Size, term: Size, response: Filter, constants: Floats, memory: Floats, result: Size
 ) -> None:
-    """Take in the input of a step, and add the response of the last tau_e inputs.
-
-    Args:
-        step: its number.
-        current: J of this step, (n_neurons,).
-        history: J of the last tau_e steps, row step % tau_e, before this step: (tau_e, n_neurons).
-        terms: coefficient and decay of every exponential, (n_terms, 2).
-        powers: decay^0 to decay^tau_e, (n_terms, tau_e + 1).
-        sums: R, (n_terms, n_neurons).
-        suffixes: T, (n_terms, tau_e, n_neurons).
-        result: added to, (n_neurons,).
-    """
-    tau, n_neurons = history.shape
-    for term in range(terms.shape[0]):
-        for group in range((n_neurons + GROUP - 1) // GROUP):
-            low, high = group * GROUP, min((group + 1) * GROUP, n_neurons)
-            offset = block_offset(step, group, tau)
-            if offset == 0:
-                close_block(step, 1, history, powers[term], suffixes[term], low, high)
-                clear(sums[term, low:high])
-            window_sum(
-                current[low:high],
-                terms[term, 0],
-                terms[term, 1],
-                powers[term, offset + 1],
-                sums[term, low:high],
-                suffixes[term, (offset + 1) % tau, low:high],
-                result[low:high],
-            )
+    """One exponential of every neuron; T_{tau_e} is row 0, which is always zero."""
+    tau, n_neurons = response.tau, response.n_neurons
+    coefficient = constants[response.terms + term + term]
+    decay = constants[response.terms + term + term + ONE]
+    powers = response.powers + term * (tau + ONE)
+    inputs = response.history + (step % tau) * n_neurons
+    for group in range((n_neurons + GROUP - ONE) // GROUP):
+        low = group * GROUP
+        count = min(GROUP, n_neurons - low)
+        offset = (step + group) % tau
+        sums = response.sums + term * n_neurons + low
+        if offset == 0:
+            _close_block(step, term, ONE, low, count, response, constants, memory)
+            for i in range(count):
+                memory[sums + i] = 0
+        row = term * tau + (offset + ONE) % tau
+        suffix = response.suffixes + row * n_neurons + low
+        power, source, target = constants[powers + offset + ONE], inputs + low, result + low
+        for i in range(count):
+            total = decay * memory[sums + i] + memory[source + i]
+            memory[sums + i] = total
+            memory[target + i] += coefficient * (total + power * memory[suffix + i])
 
 
 @part
-def window_sum(
-    current: Any,
-    coefficient: Any,
-    decay: Any,
-    power: Any,
-    sums: Floats,
-    suffix: Floats,
-    result: Floats,
+def _close_block(
+    step: Size,
+    term: Size,
+    last: Size,
+    low: Size,
+    count: Size,
+    response: Filter,
+    constants: Floats,
+    memory: Floats,
 ) -> None:
-    """One exponential of one group; T_{tau_e} is stored as row 0, which is always zero."""
-    for i in range(result.shape[0]):
-        total = decay * sums[i] + current[i]
-        sums[i] = total
-        result[i] += coefficient * (total + power * suffix[i])
+    """T_p of the block of tau steps before ``step``, for p from tau - 1 down to ``last``."""
+    tau, n_neurons = response.tau, response.n_neurons
+    first = response.suffixes + term * tau * n_neurons + low
+    for back in range(tau - last):
+        p = tau - ONE - back
+        power = constants[response.powers + term * (tau + ONE) + back]
+        source = response.history + ((step + p) % tau) * n_neurons + low
+        later, target = first + ((p + ONE) % tau) * n_neurons, first + p * n_neurons
+        for i in range(count):
+            memory[target + i] = power * memory[source + i] + memory[later + i]
 
 
 @part
-def close_block(
-    step: int,
-    last: int,
-    history: Any,
-    powers: Floats,
-    suffixes: Floats,
-    low: int,
-    high: int,
-) -> None:
-    """T_p of the block of tau_e steps before ``step``, for p from tau_e - 1 down to ``last``."""
-    tau = history.shape[0]
-    for p in range(tau - 1, last - 1, -1):
-        inputs = history[(step + p) % tau, low:high]
-        later = suffixes[(p + 1) % tau, low:high]
-        target = suffixes[p, low:high]
-        power = powers[tau - 1 - p]
-        for i in range(high - low):
-            target[i] = power * inputs[i] + later[i]
-
-
-@part
-def spread_current(step: int, currents: Floats, kernels: Floats, future: Floats) -> None:
-    """Add the responses of currents (n_basis, n) to the potentials of the next tau_e steps.
-
-    Args:
-        step: the step of the currents, and the first that they reach.
-        currents: I, (n_basis, n_neurons).
-        kernels: alpha, (n_basis, tau_e).
-        future: ring, row step % tau_e, (tau_e, n_neurons).
-    """
-    n_basis, tau = kernels.shape
-    for lag in range(tau):
-        target = future[(step + lag) % tau]
+def _spread(past: Size, first: Size, response: Filter, constants: Floats, memory: Floats) -> None:
+    """Add the response to the inputs of step ``past`` to the potentials from ``first`` on."""
+    tau, n_neurons, n_basis = response.tau, response.n_neurons, response.n_basis
+    inputs = response.history + (past % tau) * n_basis * n_neurons
+    for lag in range(first - past, tau):
+        target = response.suffixes + ((past + lag) % tau) * n_neurons
         for basis in range(n_basis):
-            weight = kernels[basis, lag]
-            current = currents[basis]
-            for i in range(target.shape[0]):
-                target[i] += weight * current[i]
+            weight = constants[response.kernels + basis * tau + lag]
+            source = inputs + basis * n_neurons
+            for i in range(n_neurons):
+                memory[target + i] += weight * memory[source + i]
 
 
 @part
-def consume(step: int, future: Floats, result: Floats) -> None:
-    """Add this step's row of a ring of future potentials to the result, and clear it."""
-    row = future[step % future.shape[0]]
-    for i in range(row.shape[0]):
-        result[i] += row[i]
-        row[i] = 0
+def _consume(step: Size, response: Filter, memory: Floats, result: Size) -> None:
+    """Add the potentials of a step to the result, and clear them."""
+    row = response.suffixes + (step % response.tau) * response.n_neurons
+    for i in range(response.n_neurons):
+        memory[result + i] += memory[row + i]
+        memory[row + i] = 0
 
 
 @part
-def rebuild_sliding(
-    step: int,
-    history: Any,
-    terms: Floats,
-    powers: Floats,
-    sums: Floats,
-    suffixes: Floats,
+def rebuild(step: Size, response: Filter, constants: Floats, memory: Floats) -> None:
+    """Sums before ``step`` from the history of the steps before it, by the same operations."""
+    tau, n_neurons = response.tau, response.n_neurons
+    if response.n_terms == 0:
+        for i in range(tau * n_neurons):
+            memory[response.suffixes + i] = 0
+        for past in range(step + ONE, step + tau):  # tau later than they were: never below 0
+            _spread(past, step + tau, response, constants, memory)
+        return
+    for i in range(response.n_terms * n_neurons):
+        memory[response.sums + i] = 0
+    for i in range(response.n_terms * tau * n_neurons):
+        memory[response.suffixes + i] = 0
+    for term in range(response.n_terms):
+        for group in range((n_neurons + GROUP - ONE) // GROUP):
+            _rebuild_group(step, term, group, response, constants, memory)
+
+
+@part
+def _rebuild_group(
+    step: Size, term: Size, group: Size, response: Filter, constants: Floats, memory: Floats
 ) -> None:
-    """R and T before ``step``, from the last tau_e - 1 inputs or more, as ``slide`` has them."""
-    tau, n_neurons = history.shape
-    for term in range(terms.shape[0]):
-        clear(suffixes[term].reshape(tau * n_neurons))
-        clear(sums[term])
-        for group in range((n_neurons + GROUP - 1) // GROUP):
-            low, high = group * GROUP, min((group + 1) * GROUP, n_neurons)
-            offset = block_offset(step, group, tau)
-            if offset == 0:
-                continue  # the step itself closes the block
-            start = step - offset
-            close_block(start, offset + 1, history, powers[term], suffixes[term], low, high)
-            _replay(start, offset, history, terms[term, 1], sums[term], low, high)
-
-
-@part
-def _replay(
-    start: int, n_steps: int, history: Any, decay: Any, sums: Floats, low: int, high: int
-) -> None:
-    tau = history.shape[0]
-    for past in range(start, start + n_steps):
-        row = history[past % tau]
-        for i in range(low, high):
-            sums[i] = decay * sums[i] + row[i]
-
-
-@part
-def rebuild_future(step: int, history: Floats, kernels: Floats, future: Floats) -> None:
-    """The ring of future potentials before ``step``, from the last tau_e currents.
-
-    Args:
-        step: the next step.
-        history: I, row step % tau_e, (tau_e, n_basis, n_neurons).
-        kernels: (n_basis, tau_e).
-        future: the result, (tau_e, n_neurons).
-    """
-    n_basis, tau = kernels.shape
-    clear(future.reshape(future.size))
-    for past in range(step - tau + 1, step):
-        for lag in range(step - past, tau):
-            target = future[(past + lag) % tau]
-            for basis in range(n_basis):
-                weight = kernels[basis, lag]
-                row = history[past % tau, basis]
-                for i in range(target.shape[0]):
-                    target[i] += weight * row[i]
+    tau, n_neurons, low = response.tau, response.n_neurons, group * GROUP
+    count = min(GROUP, n_neurons - low)
+    offset = (step + group) % tau
+    if offset == 0:
+        return  # the step itself closes the block
+    start = step + tau - offset  # of the block, tau later: never below 0
+    _close_block(start, term, offset + ONE, low, count, response, constants, memory)
+    decay = constants[response.terms + term + term + ONE]
+    sums = response.sums + term * n_neurons + low
+    for past in range(start, start + offset):
+        row = response.history + (past % tau) * n_neurons + low
+        for i in range(count):
+            memory[sums + i] = decay * memory[sums + i] + memory[row + i]

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.backends.compilation import Bytes, Floats, aligned_zeros, padded
+from streamvdib.backends.compilation import Floats, aligned_zeros, padded
 from streamvdib.connections import Convolution, Dense, Shape, spread
 from streamvdib.encoder import Encoder, Layer, Weights
 from streamvdib.neurons.lif_hard_reset import LIFHardReset
 from streamvdib.neurons.srm import SRM
 from streamvdib.responses import Response
 
-Plan = npt.NDArray[np.int64]  # (n_layers, N_FIELDS)
+Plan = npt.NDArray[np.uint64]  # (n_layers, N_FIELDS)
 
 # Columns of the plan: sizes and choices, then where arrays begin (number of the first element).
 (
@@ -39,20 +39,19 @@ Plan = npt.NDArray[np.int64]  # (n_layers, N_FIELDS)
     KERNELS,  # (n_basis, tau)
     TERMS,  # (n_terms, 2)
     POWERS,  # (n_terms, tau + 1)
-    FEEDBACK_KERNELS,
+    FEEDBACK_KERNELS,  # (1, feedback tau), or decay and threshold of a neuron with hard reset
     FEEDBACK_TERMS,
     FEEDBACK_POWERS,
-    CURRENTS,  # in the memory: (n_lanes, tau, n_basis, n_padded)
+    CURRENTS,  # in the memory: (n_lanes, tau, n_basis, n_padded), step t in row t % tau
     SUMS,  # (n_lanes, n_terms, n_padded)
     SUFFIXES,  # (n_lanes, n_terms, tau, n_padded), or future potentials (n_lanes, tau, n_padded)
+    PAST_SPIKES,  # (n_lanes, feedback tau, n_padded), spikes of step t in row (t + 1) % tau
     FEEDBACK_SUMS,
     FEEDBACK_SUFFIXES,
     POTENTIALS,  # (n_lanes, n_padded)
-    SPIKES,  # in the spike memory: (n_lanes, n_padded)
-    PAST_SPIKES,  # (n_lanes, feedback tau, n_padded), row step % tau holds the spikes before it
-    ORDER,  # in the orders, or -1: the neuron's number for others, (n_neurons,)
+    ORDER,  # of a convolution, in the orders: the neurons' numbers for others, (n_neurons,)
     GEOMETRY,  # nine columns, see ``numba_currents``
-) = range(29)
+) = range(28)
 N_FIELDS = GEOMETRY + 9
 
 DENSE, CONVOLUTION = range(2)
@@ -94,12 +93,12 @@ class Layout:
 
     def __init__(self, encoder: Encoder, n_lanes: int) -> None:
         self.encoder = encoder
-        self.constants, self.memory, self.spike_memory = Sections(), Sections(), Sections()
+        self.constants, self.memory = Sections(), Sections()
         self.orders = [
             channels_last(shape) if isinstance(layer.connection, Convolution) else None
             for layer, shape in zip(encoder.layers, encoder.layer_shapes, strict=True)
         ]
-        self.plan: Plan = np.zeros((len(encoder.layers), N_FIELDS), dtype=np.int64)
+        self.plan: Plan = np.zeros((len(encoder.layers), N_FIELDS), dtype=np.uint64)
         self.flat_orders = np.zeros(0, dtype=np.int32)
         for index, layer in enumerate(encoder.layers):
             self._plan_sizes(index, layer)
@@ -110,11 +109,6 @@ class Layout:
     def n_padded(self) -> int:
         """Neurons of the widest layer."""
         return int(self.plan[:, N_PADDED].max())
-
-    @property
-    def n_current(self) -> int:
-        """Numbers in the widest layer's current."""
-        return int((self.plan[:, N_PADDED] * self.plan[:, N_BASIS]).max())
 
     def _plan_sizes(self, index: int, layer: Layer) -> None:
         row, source = self.plan[index], self.encoder.source_shapes[index]
@@ -127,7 +121,6 @@ class Layout:
             row[FEEDBACK_TAU], row[FEEDBACK_N_TERMS] = _memory_of(layer.neuron.feedback)
         else:
             row[NEURON], row[FEEDBACK_TAU] = HARD_RESET, 1
-        row[ORDER] = -1
         order = self.orders[index]
         if order is not None:
             row[CONNECTION], row[ORDER] = CONVOLUTION, len(self.flat_orders)
@@ -168,13 +161,12 @@ class Layout:
         row[SUMS] = add(index, SUMS, n_lanes, n_terms, n_padded)
         row[SUFFIXES] = add(index, SUFFIXES, n_lanes, max(n_terms, 1), tau, n_padded)
         tau, n_terms = int(row[FEEDBACK_TAU]), int(row[FEEDBACK_N_TERMS])
+        row[PAST_SPIKES] = add(index, PAST_SPIKES, n_lanes, tau, n_padded)
         row[FEEDBACK_SUMS] = add(index, FEEDBACK_SUMS, n_lanes, n_terms, n_padded)
         row[FEEDBACK_SUFFIXES] = add(
             index, FEEDBACK_SUFFIXES, n_lanes, max(n_terms, 1), tau, n_padded
         )
         row[POTENTIALS] = add(index, POTENTIALS, n_lanes, n_padded)
-        row[SPIKES] = self.spike_memory.add(index, SPIKES, n_lanes, n_padded)
-        row[PAST_SPIKES] = self.spike_memory.add(index, PAST_SPIKES, n_lanes, tau, n_padded)
 
     def empty_constants(self, dtype: npt.DTypeLike) -> Floats:
         """The constants with responses filled in and weights at zero."""
@@ -225,10 +217,6 @@ class Layout:
     def empty_memory(self, dtype: npt.DTypeLike) -> Floats:
         """The memory before step 0."""
         return aligned_zeros(self.memory.n_elements, dtype)
-
-    def empty_spike_memory(self) -> Bytes:
-        """The spike memory before step 0."""
-        return aligned_zeros(self.spike_memory.n_elements, np.uint8)
 
 
 def channels_last(shape: Shape) -> npt.NDArray[np.int32]:
