@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,13 +24,13 @@ from .spiking_autoencoder_training import TrainedAutoencoder, score, train
 def read_pixels(data: Path, dataset: str, part: str) -> Tensor:
     """Images of "train" or "t10k" from the folder of a data set, (n, 784) in [0, 1]."""
     images = read_images(find_idx(data / dataset, f"{part}-images-idx3-ubyte"))
-    return torch.from_numpy(images.reshape(len(images), -1)).float() / 255.0
+    return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32) / 255.0)
 
 
 def read_classes(data: Path, dataset: str, part: str) -> Tensor:
     """Labels of "train" or "t10k", int64, (n,)."""
     labels = read_labels(find_idx(data / dataset, f"{part}-labels-idx1-ubyte"))
-    return torch.from_numpy(labels).long()
+    return torch.from_numpy(labels.astype(np.int64))
 
 
 def perform(run: Run, data: Path, out: Path) -> dict[str, Any]:

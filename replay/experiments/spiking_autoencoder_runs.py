@@ -39,6 +39,11 @@ def _rule(**changes: float | bool) -> AutoencoderSettings:
     return replace(PAPER, rule=MembranePotentialSettings(**changes))  # type: ignore[arg-type]
 
 
+def _fashion(n_hidden: int) -> AutoencoderSettings:
+    """Half the steps in training: a quarter of an hour of one core instead of half an hour."""
+    return replace(BETTER, n_hidden=n_hidden, n_steps=30, n_test_steps=60)
+
+
 RUNS: dict[str, Run] = {
     run.name: run
     for run in (
@@ -51,24 +56,12 @@ RUNS: dict[str, Run] = {
             figure="5",
             paper_mse=0.178,
         ),
-        Run(
-            "fashion-512-better",
-            "fashion_mnist",
-            replace(BETTER, n_hidden=512, n_steps=60),
-            figure="5",
-            paper_mse=0.178,
-        ),
+        Run("fashion-512-better", "fashion_mnist", _fashion(512), figure="5", paper_mse=0.178),
+        Run("fashion-1024-better", "fashion_mnist", _fashion(1024), figure="5", paper_mse=0.140),
         Run(
             "fashion-1024-paper",
             "fashion_mnist",
             replace(FASHION, n_hidden=1024),
-            figure="5",
-            paper_mse=0.140,
-        ),
-        Run(
-            "fashion-1024-better",
-            "fashion_mnist",
-            replace(BETTER, n_hidden=1024, n_steps=60),
             figure="5",
             paper_mse=0.140,
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -33,7 +33,8 @@ class AutoencoderSettings:
 
     Attributes:
         n_hidden: neurons of layer 1.
-        n_steps: T, length of the spike trains.
+        n_steps: T, length of the spike trains in training.
+        n_test_steps: T in testing; None for the same.
         leak: alpha.
         max_rate: spikes per step of a white pixel.
         batch_size: images per update.
@@ -46,6 +47,7 @@ class AutoencoderSettings:
 
     n_hidden: int = 196
     n_steps: int = 15
+    n_test_steps: int | None = None
     leak: float = 0.1
     max_rate: float = 1.0
     batch_size: int = 100
@@ -204,7 +206,7 @@ def reconstruct(
     """Spike counts of readout and input, (n, n_pixels), and layer 1's spikes, (n, T, n_hidden)."""
     state = encoder.initial_state(len(images))
     keys = torch.zeros(len(images), dtype=torch.int64)
-    counted_in, counted_out = torch.zeros_like(images), torch.zeros_like(images)
+    counted_in, counted_out = torch.zeros_like(images), torch.zeros(len(images), encoder.n_outputs)
     hidden = []
     for spikes in poisson_steps(images * settings.max_rate, settings.n_steps, generator):
         state = encoder.step(weights, spikes, state, keys)
@@ -215,14 +217,16 @@ def reconstruct(
 
 
 def score(trained: TrainedAutoencoder, images: Tensor, *, seed: int = 1000) -> Scores:
-    """How well test images come back, over as many steps as in training."""
+    """How well test images come back."""
+    settings = trained.settings
+    settings = replace(settings, n_steps=settings.n_test_steps or settings.n_steps)
     generator = torch.Generator().manual_seed(seed)
     outs, ins, rates = [], [], []
     with torch.inference_mode():
         for start in range(0, len(images), 500):
             part = images[start : start + 500]
             counted_out, counted_in, hidden = reconstruct(
-                trained.encoder, trained.weights, part, trained.settings, generator
+                trained.encoder, trained.weights, part, settings, generator
             )
             outs.append(counted_out)
             ins.append(counted_in)

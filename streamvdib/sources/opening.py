@@ -26,6 +26,7 @@ FORMATS: dict[str, str] = {
     "numpy": "streamvdib.sources.numpy_files",
     "hdf5": "streamvdib.sources.hdf5",
     "rosbag": "streamvdib.sources.rosbag",
+    "sound": "streamvdib.sources.sound",
     "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",
 }
@@ -40,6 +41,8 @@ SCHEMES: dict[str, str] = {
     "inivation": "streamvdib.sources.cameras:open_camera",
     "prophesee": "streamvdib.sources.cameras:open_camera",
     "camera": "streamvdib.sources.cameras:open_camera",
+    "sound": "streamvdib.sources.sound:open_sound",
+    "microphone": "streamvdib.sources.sound:open_sound",
 }
 """First word of an address -> ``module:function``, which is called with the whole address and
 the keyword options of ``open_source``. The address ``-`` is looked up as it is."""
