@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,15 @@ Image = npt.NDArray[np.float32]
 
 
 class LogCorrection(nn.Module):
-    """A weight per spike, and two convolutions over the spikes and the log of the last frame."""
+    """A weight per spike, and convolutions over spike counts and the log of the last frame."""
 
     last: Tensor
 
-    def __init__(self, n_maps: int, size: SensorSize, n_hidden: int = 4, kernel: int = 3) -> None:
+    def __init__(self, tau_d: int, channels: int, size: SensorSize, n_hidden: int = 16) -> None:
         super().__init__()
-        self.size = size
-        self.direct = nn.Conv2d(n_maps, 1, 1, bias=False)
-        nn.init.zeros_(self.direct.weight)
-        self.mix = nn.Conv2d(n_maps + 1, n_hidden, kernel, padding=kernel // 2)
+        self.size, self.channels = size, channels
+        self.direct = nn.Parameter(torch.zeros(tau_d * channels))
+        self.mix = nn.Conv2d(channels + 1, n_hidden, 3, padding=1)
         self.correct = nn.Conv2d(n_hidden, 1, 1)
         nn.init.zeros_(self.correct.weight)
         nn.init.zeros_(self.correct.bias)
@@ -56,12 +56,15 @@ class LogCorrection(nn.Module):
 
     def forward(self, window: Tensor) -> Tensor:
         """(n, tau_d, channels * height * width) into (n, height, width)."""
-        maps = window.reshape(len(window), -1, self.size.height, self.size.width)
-        level = torch.log(self.last + EPS).expand(len(window), 1, -1, -1)
-        hidden = functional.relu(self.mix(torch.cat((maps, level), 1)))
-        correction = self.correct(hidden)[:, 0] + self.direct(maps)[:, 0]
+        n, (width, height) = len(window), self.size
+        maps = window.reshape(n, -1, height * width)
+        counts = maps.unflatten(1, (-1, self.channels)).sum(1).view(n, -1, height, width)
+        level = torch.log(self.last + EPS).expand(n, 1, -1, -1)
+        hidden = functional.relu(self.mix(torch.cat((counts, level), 1)))
+        direct = (self.direct @ maps).view(n, height, width)
+        correction = self.correct(hidden)[:, 0] + direct
         # nothing changes where nothing was seen
-        seen = maps.detach().amax(1)
+        seen = counts.detach().amax(1).clamp(max=1.0)
         estimate = (self.last + EPS) * torch.exp(correction * seen) - EPS
         return estimate.clamp(0.0, 1.0)  # a pixel is at most white
 
@@ -100,7 +103,7 @@ def read_davis(path: Path, steps_per_frame: int) -> Davis:
     size = source.sensor_size
     intervals = [
         _interval(events, before, after, size, dt_us, steps_per_frame)
-        for before, after in zip(images[:-1], images[1:], strict=True)
+        for before, after in pairwise(images)
     ]
     return Davis(size, dt_us, intervals)
 
@@ -159,7 +162,7 @@ def davis_model(size: SensorSize, dt_us: int, tau_d: int, channels: int, seed: i
     shape = DecoderShape(tau_d, encoder.layer_shapes[-1], (size.height, size.width))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        decoder = LogCorrection(tau_d * channels, size)
+        decoder = LogCorrection(tau_d, channels, size)
     return Model(description, encoder, weights, decoder, shape, Gaussian(0.05))
 
 

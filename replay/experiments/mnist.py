@@ -76,8 +76,12 @@ def mnist_configuration(run: Run, folder: str, seed: int) -> Configuration:
     surrogate = "boxcar" if settings == "paper" else "superspike"
     refractory = {"kind": "exponential", "decay": 0.65, "tau_e": 10}
     cosine = {"kind": "raised_cosines", "n_basis": 1, "tau_e": 10}
-    training: dict[str, Any] = {"batch": BATCH[run.encoding], "examples": run.examples, **TRAINING[run.method],
-                                "validate_every": max(1, run.examples // 20)}  # fmt: skip
+    training: dict[str, Any] = {
+        "batch": BATCH[run.encoding],
+        "examples": run.examples,
+        "validate_every": max(1, run.examples // 20),
+        **TRAINING[run.method],
+    }
     return configuration_from(
         {
             "name": run.name,
