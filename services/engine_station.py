@@ -187,7 +187,7 @@ class EngineStation:
             beta=float(learner.beta),
             learning_rate=float(learner.learning_rate),
             loss=metrics.get("decoder_nats", 0.0),
-            score=metrics.get("score", metrics.get("decoder_nats", 0.0)),
+            score=metrics.get("guard_error_fast", metrics.get("decoder_nats", 0.0)),
             nats_per_step=metrics.get("information_nats_per_step", 0.0),
         )
 

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 from streamvdib.replay.pace import PacedSource, parse_speed
 from streamvdib.replay.playlist import Order, Playlist, find_entries
 
-from streamvdib.commands.options import load_chosen_model, make_engine, sensor_size
+from streamvdib.commands.learning import Learning
+from streamvdib.commands.options import (
+    device_options,
+    load_chosen_model,
+    make_engine,
+    sensor_size,
+)
 from streamvdib.errors import ConfigurationError, GeometryError, ModelNotFoundError
-from streamvdib.events import EventPacket, SensorSize
 from streamvdib.sources import EventSource, open_source
 
 from .addresses import check_exposure, control_address, parse_address
@@ -78,7 +83,6 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
             about=_about(sources),
             commands={"record_start": recording.start, "record_stop": recording.stop},
         )
-        _warm_up(arguments, sources, engine)
         server = Server(
             station,
             _intakes(arguments, sources),
@@ -154,46 +158,29 @@ def _server_options(arguments: argparse.Namespace, guest: KeyPair | None) -> Ser
 
 
 def _engine(arguments: argparse.Namespace, sources: Mapping[str, EventSource]) -> Engine:
+    """An engine with a lane of the one model, or several, for each source; ready to step."""
     from streamvdib.engine import Engine
 
     model = load_chosen_model(arguments)
     first = next(iter(sources.values()))
     is_live = any(source.is_live for source in sources.values())
-    one = make_engine(arguments, model, first.sensor_size, is_live=is_live or arguments.loop)
-    learner, targets = _learning(arguments, one)
-    if len(sources) == 1 and learner is None:
-        return one
-    return Engine(
-        model,
-        one.geometry,
-        n_streams=len(sources),
-        decode_every=one.decode_every,
-        seed=one.seed,
-        backend=arguments.backend,
-        policy=one.binners[0].policy,
-        max_gap_us=arguments.max_gap_us,
-        learner=learner,
-        targets=targets,
-    )
-
-
-def _learning(arguments: argparse.Namespace, engine: Engine) -> tuple[Any, Any]:
-    """A learner and its targets, if they were asked for."""
-    if not arguments.learn:
-        return None, None
-    if not arguments.targets:
-        raise ConfigurationError("--learn needs --targets: image:FILE, label:N, frames or FILE.npz")
-    from streamvdib.learning.build import make_learner
-    from streamvdib.learning.targets import open_targets
-
-    learner = make_learner(
-        engine.model,
-        n_lanes=engine.n_lanes * len(arguments.sources),
-        learning_rate=arguments.learning_rate,
-        beta=arguments.beta,
-        seed=arguments.seed,
-    )
-    return learner, open_targets(arguments.targets, engine.model)
+    engine = make_engine(arguments, model, first.sensor_size, is_live=is_live or arguments.loop)
+    if len(sources) > 1:
+        on_device = device_options(arguments, model)
+        engine = Engine(
+            engine.model,
+            engine.geometry,
+            n_streams=len(sources),
+            decode_every=engine.decode_every,
+            seed=engine.seed,
+            backend="torch" if on_device else arguments.backend,
+            policy=engine.binners[0].policy,
+            max_gap_us=arguments.max_gap_us,
+            **on_device,
+        )
+        engine.warm_up()
+    Learning(arguments).attach(engine, first.name)
+    return engine
 
 
 def _engine_maker(
@@ -208,30 +195,9 @@ def _engine_maker(
         inside = Path(arguments.models or "") / f"{name}.safetensors"
         chosen = str(inside) if arguments.models and inside.is_file() else name
         changed = argparse.Namespace(**{**vars(arguments), "model": chosen})
-        engine = _engine(changed, sources)
-        _warm_up(changed, sources, engine)
-        return engine
+        return _engine(changed, sources)
 
     return make
-
-
-def _warm_up(
-    arguments: argparse.Namespace, sources: Mapping[str, EventSource], engine: Engine
-) -> None:
-    """Compile and touch everything once, with an engine that is then forgotten."""
-    size = next(iter(sources.values())).sensor_size
-    spare = make_engine(arguments, engine.model, SensorSize(*size), is_live=True)
-    for n_steps in (2, 4):
-        end_us = n_steps * engine.model.dt_us
-        events = _one_event(end_us - 1)
-        spare.advance(EventPacket(events, end_us))
-    spare.decode()
-
-
-def _one_event(t_us: int) -> Any:
-    from streamvdib.events import as_events
-
-    return as_events([t_us], [0], [0], [True])
 
 
 def _intakes(

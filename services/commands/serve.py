@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from streamvdib.commands.learning import add_learning_arguments
 from streamvdib.commands.options import add_model_arguments, add_source_arguments
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_replay_arguments(parser)
     _add_socket_arguments(parser)
     _add_people_arguments(parser)
-    _add_learning_arguments(parser)
+    add_learning_arguments(parser)
 
 
 def _add_replay_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,14 +83,6 @@ def _add_people_arguments(parser: argparse.ArgumentParser) -> None:
         default="info",
         help="(%(default)s)",
     )
-
-
-def _add_learning_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("learning")
-    group.add_argument("--learn", action="store_true", help="learn while serving")
-    group.add_argument("--targets", help="image:FILE, label:N, frames or FILE.npz")
-    group.add_argument("--learning-rate", type=float, default=1e-4, help="(%(default)s)")
-    group.add_argument("--beta", type=float, default=1e-3, help="(%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:
