@@ -81,29 +81,23 @@ class PacedSource:
             yield from self._source
             return
         self.latest_us = self.worst_us = 0
-        anchor_us: int | None = None  # wall clock at sensor time zero
-        reached_us = 0
+        start_us: int | None = None  # wall clock at ``first_us``
+        first_us = reached_us = 0  # the recording's clock
         for packet in self._source:
             begin_us = int(packet.events["t_us"][0]) if len(packet.events) else packet.end_us
-            if anchor_us is None:
-                anchor_us, reached_us = self._wall_us(0, -begin_us), begin_us
-                anchor_us += self._clock.now_us()
+            if start_us is None:
+                start_us, first_us, reached_us = self._clock.now_us(), begin_us, begin_us
             while begin_us - reached_us > self._tick_us:
                 reached_us += self._tick_us
-                self._wait_until(self._wall_us(anchor_us, reached_us))
+                self._wait_until(start_us + round((reached_us - first_us) / self._speed))
                 yield EventPacket(empty_events(), reached_us)
             reached_us = packet.end_us
-            self._wait_until(self._wall_us(anchor_us, reached_us))
+            self._wait_until(start_us + round((reached_us - first_us) / self._speed))
             yield packet
 
     def close(self) -> None:
         """Close the source."""
         self._source.close()
-
-    def _wall_us(self, anchor_us: int, sensor_us: int) -> int:
-        """Wall clock at which a sensor time is due."""
-        assert self._speed is not None
-        return anchor_us + round(sensor_us / self._speed)
 
     def _wait_until(self, due_us: int) -> None:
         """Sleep, then spin."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -22,7 +23,11 @@ class FileWriter:
         self._encoder = encoder
         self._origin_us = origin_us
         self._file: BinaryIO | None = create_exclusively(path)
-        self._append(encoder.header())
+        try:
+            self._append(encoder.header())
+        except SinkError:
+            self._file.close()
+            raise
 
     def write(self, packet: EventPacket) -> None:
         """Append one packet, whole or, if the disk is full, not at all."""
@@ -64,8 +69,9 @@ class FileWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            self._file.seek(start)
-            self._file.truncate()
+            with contextlib.suppress(OSError):
+                self._file.seek(start)
+                self._file.truncate()
             raise self._refusal(error) from error
 
     def _refusal(self, error: OSError) -> SinkError:
@@ -88,11 +94,12 @@ def create_exclusively(path: Path) -> BinaryIO:
         raise SinkError(f"{path}: the file must be writable; {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.truncate(0)
     except OSError as error:
         file.close()
         raise SinkError(
             f"{path}: a file can have one writer; another one is writing to it. "
             "Choose another name, or stop the other one."
         ) from error
+    with contextlib.suppress(OSError):  # what is no file has no length
+        file.truncate(0)
     return file

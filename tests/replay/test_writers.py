@@ -34,9 +34,11 @@ def packets(events: EventArray, n_packets: int) -> list[EventPacket]:
 
 def write(path: Path, events: EventArray, *, n_packets: int = 3, origin_us: int = 0) -> None:
     writer = open_writer(path, SIZE, origin_us=origin_us)
-    for packet in packets(events, n_packets):
-        writer.write(packet)
-    writer.close()
+    try:
+        for packet in packets(events, n_packets):
+            writer.write(packet)
+    finally:
+        writer.close()
     assert writer.n_events == len(events)
 
 
