@@ -27,6 +27,7 @@ from .clocks import boot_id
 from .control_desk import ControlDesk, Handler
 from .messages import SERVICE_STREAM, Header, encode_header, topic
 from .monitor import ConnectionMonitor
+from .outbox import Outbox
 from .publisher import HEARTBEAT_MS, Publisher
 from .tally import Pulse
 from .zap import Authenticator
@@ -94,11 +95,7 @@ class FrameService:
         )
         self._beats = itertools.count()
         self._locks = [AddressLock(options.data), AddressLock(options.control)]
-        self.inbox_address = f"inproc://outbox-{self.header.run}"
-        self._inbox = context.socket(zmq.PULL)
-        self._inbox.setsockopt(zmq.RCVHWM, 64)
-        self._inbox.linger = 0
-        self._inbox.bind(self.inbox_address)
+        self.outbox = Outbox(self.header, descriptions)
         self.publisher = Publisher(
             context,
             options.streams,
@@ -202,7 +199,7 @@ class FrameService:
 
     def _new_poller(self) -> zmq.Poller:
         poller = zmq.Poller()
-        for socket in (self._inbox, self.publisher.socket, self.desk.socket):
+        for socket in (self.outbox.wake_fd, self.publisher.socket, self.desk.socket):
             poller.register(socket, zmq.POLLIN)
         for monitor in self.monitors:
             poller.register(monitor.socket, zmq.POLLIN)
@@ -210,12 +207,13 @@ class FrameService:
 
     def _forward(self, limit: int = _PER_PASS) -> None:
         """Hand on what the engine's thread has posted."""
+        self.outbox.heard()
         for _ in range(limit):
-            try:
-                parts = self._inbox.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            parts = self.outbox.take()
+            if parts is None:
                 return
             self.publisher.send(parts)
+        self.outbox.wake()  # the rest in the next pass, after the other sockets
 
     def _beat(self) -> None:
         """Say that the I/O lives, and how the engine is."""
@@ -255,6 +253,6 @@ class FrameService:
     def _close_sockets(self) -> None:
         for monitor in self.monitors:
             monitor.close()
-        self._inbox.close(linger=0)
         self.publisher.close()
         self.desk.close()
+        self.outbox.close()

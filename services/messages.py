@@ -108,8 +108,13 @@ _HEADER_FIELDS = tuple(f.name for f in fields(Header))
 
 def encode_header(header: Header) -> bytes:
     """``header`` as msgpack; fields that are None are left out."""
+    return pack(header_values(header))
+
+
+def header_values(header: Header) -> dict[str, Any]:
+    """The fields of ``header`` that are not None, by name."""
     values = {name: getattr(header, name) for name in _HEADER_FIELDS}
-    return pack({name: value for name, value in values.items() if value is not None})
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def decode_header(raw: bytes | memoryview) -> Header:

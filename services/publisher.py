@@ -26,6 +26,9 @@ MAX_HANDSHAKE_BYTES = 512
 MAX_SUBSCRIPTIONS = 20_000
 HEARTBEAT_MS = 200
 HEARTBEAT_TIMEOUT_MS = 600
+COPY_BELOW_BYTES = 65536
+"""Shorter payloads are copied sooner than they are tracked."""
+
 QUEUE_BYTES = 4 << 20
 """About what one subscriber that does not read may hold back in the service."""
 
@@ -81,7 +84,7 @@ class Publisher:
         """Hand one message to every subscriber that keeps up, and remember it for newcomers."""
         self._last[bytes(parts[0])] = parts
         with contextlib.suppress(zmq.Again):
-            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
+            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=len(parts[2]) < COPY_BELOW_BYTES)
 
     def serve_subscriptions(self, limit: int = 100) -> None:
         """Read up to ``limit`` subscriptions that have come in."""

@@ -24,7 +24,6 @@ from .frame_service import FrameService, ServiceOptions
 from .intake import Intake
 from .keys import ALLOW_LIST, SERVER_NAME, KeyPair, read_allow_list, read_key_pair
 from .operator import Operator
-from .outbox import Outbox
 from .runtime import EVENTS_PER_MESSAGE, Runtime
 from .station import Station
 from .tally import Tally
@@ -95,16 +94,10 @@ class Server:
         except BaseException:
             self._close_context()
             raise
-        self._outbox = Outbox(
-            self._context,
-            self.service.inbox_address,
-            self.service.header,
-            self._descriptions,
-        )
         self.runtime = Runtime(
             station,
             intakes,
-            self._outbox,
+            self.service.outbox,
             self.tally,
             self._descriptions,
             pixel_dtype=options.pixel_dtype,
@@ -168,7 +161,6 @@ class Server:
             intake.stop()
         if self._engine.ident is not None:
             self._engine.join(timeout=5.0)
-        self._outbox.close()
         self.service.close()
         self._close_context()
         gc.unfreeze()
