@@ -10,12 +10,12 @@ from streamvdib.engine_state import configuration
 from streamvdib.errors import ConfigurationError
 from streamvdib.events import SensorSize
 from streamvdib.geometry import Box, Geometry
-from streamvdib.model import Model, new_model
+from streamvdib.model import new_model
 
 if TYPE_CHECKING:
     from streamvdib.engine import Engine, Learner
 
-MakeLearner = Callable[[Model, Mapping[str, Any]], "Learner"]
+MakeLearner = Callable[["Engine", Mapping[str, Any]], "Learner"]
 
 
 def describe_engine(engine: Engine, learner: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def make_described(
     Args:
         about: plain values, from a log.
         backend: instead of the one that was used.
-        make_learner: makes the learner from the model and ``about["learner"]``.
+        make_learner: makes the learner of an engine from ``about["learner"]``.
 
     Raises:
         ConfigurationError: the values do not describe an engine, or it learned and no
@@ -71,7 +71,7 @@ def make_described(
     if learner is not None:
         if make_learner is None:
             raise ConfigurationError(f"the engine learned with {learner}; give what makes it")
-        engine.learner = make_learner(model, about["learner"])
+        engine.learner = make_learner(engine, about["learner"])
     return engine
 
 

@@ -51,7 +51,7 @@ def take(engine: Engine) -> EngineState:
     encoder = engine.backend.state()
     statistics = engine.statistics
     tensors = {f"model.{name}": tensor for name, tensor in engine.model.tensors().items()}
-    tensors |= _encoder_tensors(encoder)
+    tensors |= encoder_tensors(encoder)
     tensors["window.ring"] = torch.from_numpy(engine.window.ring)
     for index, binner in enumerate(engine.binners):
         tensors[f"binner.{index}.pending"] = torch.from_numpy(binner.pending)
@@ -88,7 +88,7 @@ def put(engine: Engine, state: EngineState) -> None:
         _check_configuration(configuration(engine), about["configuration"])
         _check_ring("window.ring", tensors, engine.window.ring)
         encoder = EncoderState(
-            int(about["encoder_step"]), _fill_encoder(engine.backend.state(), tensors)
+            int(about["encoder_step"]), fill_encoder(engine.backend.state(), tensors)
         )
         binners = [_binner_values(index, about, tensors) for index in range(len(engine.binners))]
         merger = None if engine.merger is None else _merger_values(about["merger"], tensors)
@@ -189,7 +189,8 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
     return {n[len(prefix) :]: t.clone() for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _encoder_tensors(state: EncoderState) -> Tensors:
+def encoder_tensors(state: EncoderState) -> Tensors:
+    """What the encoder remembers, by name."""
     return {
         f"encoder.{index}.{name}": getattr(layer, name)
         for index, layer in enumerate(state.layers)
@@ -201,7 +202,8 @@ def _field_names(layer: Any) -> list[str]:
     return [field.name for field in fields(layer)]
 
 
-def _fill_encoder(like: EncoderState, tensors: Mapping[str, Tensor]) -> tuple[NeuronState, ...]:
+def fill_encoder(like: EncoderState, tensors: Mapping[str, Tensor]) -> tuple[NeuronState, ...]:
+    """The layers' states from tensors by name, in shape and type like those of ``like``."""
     return tuple(
         _fill_layer(layer, f"encoder.{index}.", tensors) for index, layer in enumerate(like.layers)
     )

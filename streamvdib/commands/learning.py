@@ -14,9 +14,8 @@ from streamvdib.errors import ConfigurationError, SinkError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from streamvdib.engine import Engine
+    from streamvdib.engine import Engine, Learner
     from streamvdib.events import EventPacket
-    from streamvdib.learning.online import OnlineLearner
     from streamvdib.model import Model
 
 
@@ -35,6 +34,9 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--learning-rate", type=float, default=1e-4, help="(%(default)s)")
     group.add_argument("--beta", type=float, default=1e-3, help="weight of a nat (%(default)s)")
     group.add_argument("--update-every", type=int, help="steps between updates (tau_d / 2)")
+    group.add_argument(
+        "--no-guard", action="store_true", help="let bad updates pass; the run may fail"
+    )
     group.add_argument(
         "--score", metavar="FILE", help="test-then-train scores, one JSON line per update"
     )
@@ -55,7 +57,7 @@ class Learning:
                     f"--{name.replace('_', '-')} says how to learn; it requires --learn"
                 )
         self._arguments = arguments
-        self._learner: OnlineLearner | None = None
+        self._learner: Learner | None = None
         self._targets: Any = None
         self._scores: TextIO | None = None
 
@@ -73,6 +75,8 @@ class Learning:
         }
         if given.update_every is not None:
             options["update_every"] = given.update_every
+        if not given.no_guard:
+            options["guard"] = {}
         return options
 
     def attach(self, engine: Engine, uri: str) -> None:
@@ -80,11 +84,11 @@ class Learning:
         about = self.about
         if about is None:
             return
-        from streamvdib.learning.build import make_learner
+        from streamvdib.learning.guard import make_guarded_learner
         from streamvdib.learning.targets import open_targets
 
         if self._learner is None:
-            self._learner = make_learner(engine.model, n_lanes=engine.n_lanes, **about)
+            self._learner = make_guarded_learner(engine, about)
         else:
             self._learner.restart()
         words = self._arguments.targets.replace("{stem}", Path(uri).stem)
@@ -103,9 +107,9 @@ class Learning:
                 watch(packet)
             yield packet
 
-    def _score(self, engine: Engine, learner: OnlineLearner, scores: TextIO) -> None:
+    def _score(self, engine: Engine, learner: Learner, scores: TextIO) -> None:
         """Write the score of the newest update, taken before it learned."""
-        line = {"step": engine.step, "end_us": engine.end_us, **learner.metrics()}
+        line = {"step": engine.step, "end_us": engine.end_us, **getattr(learner, "metrics", dict)()}
         scores.write(json.dumps(line) + "\n")
 
     def save(self, model: Model) -> None:

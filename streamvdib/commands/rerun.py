@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamvdib.cli import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
-    from streamvdib.engine import Learner
-    from streamvdib.model import Model
+    from streamvdib.engine import Engine, Learner
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +31,7 @@ def execute(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     report = rerun(
         arguments.log,
-        lambda about: make_described(
-            about, backend=arguments.backend, make_learner=make_logged_learner
-        ),
+        lambda about: make_described(about, backend=arguments.backend, make_learner=_make_learner),
     )
     for ending in report.endings:
         _tell(ending)
@@ -51,18 +48,11 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED
 
 
-def make_logged_learner(model: Model, about: Mapping[str, Any]) -> Learner:
-    """The learner that a log describes: the options of ``learning.build.make_learner``.
+def _make_learner(engine: Engine, about: Mapping[str, Any]) -> Learner:
+    """Learning is imported only where a log has some."""
+    from streamvdib.learning.guard import make_guarded_learner
 
-    ``about["guard"]`` says whether a guard was around it.
-    """
-    from streamvdib.learning.build import make_learner
-    from streamvdib.learning.guard import guarded
-
-    options = dict(about)
-    guard = options.pop("guard", None)
-    learner = make_learner(model, **options)
-    return learner if guard is None else guarded(learner, model, **guard)
+    return make_guarded_learner(engine, about)
 
 
 def _tell(text: str) -> None:

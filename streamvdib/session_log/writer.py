@@ -198,7 +198,8 @@ class SessionLog:
         if self._thread is not None:
             self._thread.join(timeout_s)
         if self._unlock is not None:
-            self._sync()
+            with suppress(OSError):  # what was written is there; only a loss of power could undo it
+                self._sync()
             self._unlock()
             self._unlock = None
 
@@ -292,8 +293,7 @@ class SessionLog:
     def _sync(self) -> None:
         self._synced_s = self._clock()
         if self._path is not None:
-            with suppress(OSError):
-                self._disk.sync(self._path)
+            self._disk.sync(self._path)
 
 
 class LoggedTargets:

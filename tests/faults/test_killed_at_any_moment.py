@@ -21,7 +21,7 @@ SEED = 11
 
 
 def make(about: dict[str, object]) -> Engine:
-    return make_described(about, make_learner=lambda model, _: WanderingLearner(model))
+    return make_described(about, make_learner=lambda engine, _: WanderingLearner(engine.model))
 
 
 def survivor(folder: Path) -> Checkpoint:

@@ -13,15 +13,14 @@ from streamvdib.endurance.workload import packets, small_engine
 from streamvdib.engine import Engine, Learner
 from streamvdib.engine_description import make_described
 from streamvdib.errors import RecordingError, SinkError
-from streamvdib.model import Model
 from streamvdib.session import Session
 from streamvdib.session_log import LogReader, RerunReport, SessionLog, rerun
 from streamvdib.session_log.reader import log_name
 from streamvdib.shedding import Level, Shedding
 
 
-def make_learner(model: Model, about: Mapping[str, Any]) -> Learner:
-    return WanderingLearner(model, update_every=int(about["update_every"]))
+def make_learner(engine: Engine, about: Mapping[str, Any]) -> Learner:
+    return WanderingLearner(engine.model, update_every=int(about["update_every"]))
 
 
 def make(about: dict[str, Any]) -> Engine:
