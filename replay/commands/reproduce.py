@@ -15,6 +15,7 @@ EXPERIMENTS: dict[str, tuple[str, str]] = {
     "predictive-coding": ("predictive_coding_command", "two blobs, section 6.1 of the VDIB paper"),
     "nmnist-online": ("nmnist_online_command", "N-MNIST learned while it streams, batch 1"),
     "davis": ("davis_command", "a DAVIS recording that teaches itself from its own frames"),
+    "mnist-dvs": ("mnist_dvs_command", "naturalizing MNIST-DVS, section 6.3 of the VDIB paper"),
     "mnist": ("mnist_command", "naturalizing MNIST, Table 1 of the VDIB paper"),
 }
 """Name -> module in ``replay/experiments``, and what ``--help`` says of it."""

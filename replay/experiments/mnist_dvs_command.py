@@ -1,0 +1,43 @@
+"""The arguments of ``streamvdib reproduce mnist-dvs``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The experiment's arguments."""
+    parser.add_argument("--mnist", type=Path, required=True, help="folder of the MNIST IDX files")
+    parser.add_argument("--nmnist", help="folder of N-MNIST, for that case")
+    parser.add_argument("--mnist-dvs", help="folder of the real MNIST-DVS, for that case")
+    parser.add_argument("--out", type=Path, default=Path("runs/mnist-dvs"))
+    parser.add_argument("--examples", type=int, default=6_000, help="per network")
+    parser.add_argument("--recordings", type=int, default=600, help="simulated, to learn from")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Train, score, draw, report."""
+    import torch
+    from rich.console import Console
+
+    from .mnist_dvs import Case, reproduce_mnist_dvs
+
+    torch.set_num_threads(arguments.threads)
+    cases = [Case("simulated", 10_000), Case("simulated", 25_000)]
+    given = f"--mnist MNIST --examples {arguments.examples} --recordings {arguments.recordings}"
+    if arguments.nmnist:
+        cases.append(Case("nmnist", 10_000, arguments.nmnist))
+        given += " --nmnist NMNIST"
+    if arguments.mnist_dvs:
+        cases += [Case("mnist-dvs", dt_us, arguments.mnist_dvs) for dt_us in (10_000, 25_000)]
+        given += " --mnist-dvs MNIST-DVS"
+    reproduce_mnist_dvs(
+        cases, arguments.mnist, arguments.out, examples=arguments.examples,
+        n_train=arguments.recordings, seed=arguments.seed,
+        command=f"streamvdib reproduce mnist-dvs {given} --seed {arguments.seed}",
+        say=Console().print,
+    )  # fmt: skip
+    return 0
