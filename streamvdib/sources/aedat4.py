@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.errors import MissingExtraError, RecordingError, TruncatedRecordingError
-from streamvdib.events import EventArray, SensorSize, TimedImage, empty_events
+from streamvdib.events import EVENT_DTYPE, EventArray, SensorSize, TimedImage, empty_events
 from streamvdib.sources.aedat4_container import (
     MAGIC,
     NO_TABLE,
@@ -31,11 +31,13 @@ from streamvdib.sources.aedat4_container import (
     walk,
 )
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block, block_locator
+from streamvdib.sources.policy import Block, Locator, block_locator
 from streamvdib.sources.reading import REMEDY, count
+from streamvdib.sources.record_kernels import copy_aedat4
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.unpacked import plain_file
 
+BLOCK_EVENTS = 1 << 15
 _GREY_FROM_BGR = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601
 
 
@@ -147,21 +149,57 @@ def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> 
     with _opened(path, options, counters) as (reader, offsets):
         frames = _Frames(reader) if reader.isFrameStreamAvailable() else None
         while True:
-            offset = next(offsets)
-            try:
-                batch = reader.getNextEventBatch("events")
-                if batch is None:
-                    break
-                events = _events(batch.numpy())
-                images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
-            except (RuntimeError, ValueError, IndexError) as error:
-                raise RecordingError(
-                    f"{path}, byte {offset}: a packet must be whole; the reader says: "
-                    f"{_reason(error)}. Record or copy the file again."
-                ) from error
-            yield Block(events, block_locator(f"byte {offset}"), images)
+            batches, places = _some_batches(reader, offsets, path)
+            if not batches:
+                break
+            events = _joined(batches)
+            images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
+            yield Block(events, _locator(places), images)
         if frames:
             yield Block(empty_events(), block_locator("the end"), frames.until(None))
+
+
+def _some_batches(
+    reader: Any, offsets: Iterator[int], path: Path
+) -> tuple[list[npt.NDArray[np.void]], list[tuple[int, int]]]:
+    """Batches of ``BLOCK_EVENTS`` events in all, and (number of events before, offset) of each."""
+    batches: list[npt.NDArray[np.void]] = []
+    places: list[tuple[int, int]] = []
+    n_events = 0
+    while n_events < BLOCK_EVENTS:
+        offset = next(offsets)
+        try:
+            batch = reader.getNextEventBatch("events")
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise RecordingError(
+                f"{path}, byte {offset}: a packet must be whole; the reader says: "
+                f"{_reason(error)}. Record or copy the file again."
+            ) from error
+        if batch is None:
+            break
+        batches.append(batch.numpy())
+        places.append((n_events, offset))
+        n_events += len(batches[-1])
+    return batches, places
+
+
+def _joined(batches: list[npt.NDArray[np.void]]) -> EventArray:
+    events = np.empty(sum(map(len, batches)), dtype=EVENT_DTYPE)
+    start = 0
+    for batch in batches:
+        t_us, x, y, on = (batch[name] for name in ("timestamp", "x", "y", "polarity"))
+        copy_aedat4(t_us, x, y, on, events, start)
+        start += len(batch)
+    return events
+
+
+def _locator(places: list[tuple[int, int]]) -> Locator:
+    """The packet in which an event lies."""
+
+    def locate(index: int) -> str:
+        return f"byte {max(offset for start, offset in places if start <= index)}"
+
+    return locate
 
 
 def _reason(error: Exception) -> str:
@@ -169,13 +207,6 @@ def _reason(error: Exception) -> str:
     text = str(error).partition("Stacktrace:")[0]
     lines = [line for line in text.splitlines() if line and "dv::" not in line]
     return " ".join(lines)[:200].rstrip(". ") or type(error).__name__
-
-
-def _events(batch: npt.NDArray[np.void]) -> EventArray:
-    events = empty_events(len(batch))
-    events["t_us"], events["x"], events["y"] = batch["timestamp"], batch["x"], batch["y"]
-    events["on"] = batch["polarity"]
-    return events
 
 
 class _Frames:

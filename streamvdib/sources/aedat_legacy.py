@@ -16,7 +16,7 @@ DAVIS, the smallest on which the first ``CHUNK_BYTES`` fit. The option ``chip`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,11 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.errors import ConfigurationError, RecordingError
-from streamvdib.events import SensorSize, as_events
+from streamvdib.events import EVENT_DTYPE, SensorSize
 from streamvdib.sources.aedat_header import AedatHeader, read_header
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block, record_locator
+from streamvdib.sources.policy import Block
 from streamvdib.sources.reading import CHUNK_BYTES, count, open_stream, read_records
+from streamvdib.sources.record_kernels import decode_aedat
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import DAVIS240, DAVIS346, DAVIS640, DVS128
 from streamvdib.sources.unwrapping import Unwrapper
@@ -38,8 +39,6 @@ _RECORD = {
     1: np.dtype([("address", ">u2"), ("t_us", ">u4")]),
     2: np.dtype([("address", ">u4"), ("t_us", ">u4")]),
 }
-Addresses = npt.NDArray[np.uint32]
-Times = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -113,48 +112,49 @@ def _read_blocks(
     path: Path, layout: _Layout, options: ReadOptions, counters: dict[str, int]
 ) -> Iterator[Block]:
     unwrap = Unwrapper(counters)
-    record = layout.record
+    record_bytes = layout.record.itemsize
     with open_stream(path, lenient=options.lenient) as stream:
         read_header(stream)
-        chunks = read_records(stream, record.itemsize, counters, lenient=options.lenient)
+        chunks = read_records(stream, record_bytes, counters, lenient=options.lenient)
         for offset, data in chunks:
-            records = np.frombuffer(data, record)
-            yield _decode(records, layout, unwrap, offset, counters)
+            yield _decode(data, layout, unwrap, offset, counters)
 
 
 def _decode(
-    records: npt.NDArray[np.void],
-    layout: _Layout,
-    unwrap: Callable[[Times], Times],
-    offset: int,
-    counters: dict[str, int],
+    data: bytes, layout: _Layout, unwrap: Unwrapper, offset: int, counters: dict[str, int]
 ) -> Block:
-    addresses = records["address"].astype(np.uint32)
-    times = records["t_us"].astype(np.int64)
-    indices = _dvs_words(addresses, layout, counters)
-    if indices is not None:
-        addresses, times = addresses[indices], times[indices]
-    if layout.is_davis:
-        x, y, on = (addresses >> 12) & 0x3FF, (addresses >> 22) & 0x1FF, (addresses >> 11) & 1
+    raw = np.frombuffer(data, np.uint8)
+    record_bytes = layout.record.itemsize
+    events = np.empty(len(raw) // record_bytes, dtype=EVENT_DTYPE)
+    skipped = np.zeros(2, dtype=np.int64)
+    n_events, last, dropped = decode_aedat(
+        raw,
+        record_bytes - 4,
+        layout.is_davis,
+        layout.size.width,
+        layout.size.height,
+        layout.flip_y,
+        unwrap.offset_us,
+        unwrap.last,
+        events,
+        skipped,
+    )
+    count(counters, "aps_imu_words", skipped[0])
+    count(counters, "external_events", skipped[1])
+    if dropped:
+        records = np.frombuffer(data, layout.record)[_event_records(data, layout)]
+        events["t_us"][:n_events] = unwrap(records["t_us"].astype(np.int64))
     else:
-        x, y, on = (addresses >> 1) & 0x7F, (addresses >> 8) & 0x7F, (addresses & 1) ^ 1
-    x = layout.size.width - 1 - x  # one off the sensor becomes a large unsigned number
-    if layout.flip_y:
-        y = layout.size.height - 1 - y
-    events = as_events(unwrap(times), x.astype(np.uint16), y.astype(np.uint16), on)
-    return Block(events, record_locator(offset, layout.record.itemsize, indices))
+        unwrap.advance(last)
+
+    def locate(index: int) -> str:
+        return f"byte {offset + record_bytes * int(_event_records(data, layout)[index])}"
+
+    return Block(events[:n_events], locate)
 
 
-def _dvs_words(
-    addresses: Addresses, layout: _Layout, counters: dict[str, int]
-) -> npt.NDArray[np.int64] | None:
-    """Indices of the words that are events; None if all are."""
-    aps_or_imu, external = (0x80000000, 0x400) if layout.is_davis else (0, 0xFFFF8000)
-    other = (addresses & np.uint32(aps_or_imu | external)) != 0
-    n_other = int(np.count_nonzero(other))
-    if n_other == 0:
-        return None
-    n_aps_or_imu = int(np.count_nonzero(addresses & np.uint32(aps_or_imu)))
-    count(counters, "aps_imu_words", n_aps_or_imu)
-    count(counters, "external_events", n_other - n_aps_or_imu)
-    return np.flatnonzero(~other)
+def _event_records(data: bytes, layout: _Layout) -> npt.NDArray[np.int64]:
+    """Indices of the words that are events."""
+    addresses = np.frombuffer(data, layout.record)["address"].astype(np.uint32)
+    other = 0x80000400 if layout.is_davis else 0xFFFF8000
+    return np.flatnonzero((addresses & np.uint32(other)) == 0)

@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.events import EventArray, SensorSize, empty_events
+from streamvdib.events import EVENT_DTYPE, SensorSize
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block, record_locator
+from streamvdib.sources.policy import Block, Locator
 from streamvdib.sources.reading import count, open_stream, read_records
+from streamvdib.sources.record_kernels import decode_atis40
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import ATIS, DAVIS240
 
@@ -78,43 +79,26 @@ def infer_sensor_size(path: Path) -> SensorSize:
 
 
 def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
-    overflow_us = 0
+    offset_us = 0
     with open_stream(path, lenient=options.lenient) as stream:
         chunks = read_records(stream, EVENT_BYTES, counters, lenient=options.lenient)
         for offset, data in chunks:
-            raw = np.frombuffer(data, np.uint8).reshape(-1, EVENT_BYTES)
-            events, indices, overflow_us = _decode(raw, overflow_us, counters)
-            yield Block(events, record_locator(offset, EVENT_BYTES, indices))
+            raw = np.frombuffer(data, np.uint8)
+            events = np.empty(len(raw) // EVENT_BYTES, dtype=EVENT_DTYPE)
+            n_events, n_marks = decode_atis40(raw, OVERFLOW_ROW, OVERFLOW_US, offset_us, events)
+            offset_us += OVERFLOW_US * n_marks
+            count(counters, "overflow_marks", n_marks)
+            yield Block(events[:n_events], _locator(raw, offset))
 
 
-def _decode(
-    raw: npt.NDArray[np.uint8], overflow_us: int, counters: dict[str, int]
-) -> tuple[EventArray, npt.NDArray[np.int64] | None, int]:
-    """Records to events.
+def _locator(raw: npt.NDArray[np.uint8], offset: int) -> Locator:
+    """Looks for the record of an event among those that are no marks."""
 
-    Args:
-        raw: (n_records, 5).
-        overflow_us: what overflow marks added so far, microseconds.
-        counters: ``overflow_marks`` is raised.
+    def locate(index: int) -> str:
+        records = np.flatnonzero(raw[1::EVENT_BYTES] != OVERFLOW_ROW)
+        return f"byte {offset + EVENT_BYTES * int(records[index])}"
 
-    Returns:
-        The events, the indices of their records (None: all), and the new ``overflow_us``.
-    """
-    rows = raw[:, 1]
-    times = _times(raw)
-    marks = rows == OVERFLOW_ROW
-    n_marks = int(np.count_nonzero(marks))
-    indices = None
-    if n_marks:
-        times = times + OVERFLOW_US * np.cumsum(marks)
-        indices = np.flatnonzero(~marks)
-        raw, times = raw[indices], times[indices]
-        count(counters, "overflow_marks", n_marks)
-    events = empty_events(len(raw))
-    np.add(times, overflow_us, out=events["t_us"])
-    events["x"], events["y"] = raw[:, 0], raw[:, 1]
-    events["on"] = raw[:, 2] >> 7
-    return events, indices, overflow_us + OVERFLOW_US * n_marks
+    return locate
 
 
 def _times(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

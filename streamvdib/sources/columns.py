@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.errors import ConfigurationError, RecordingError
-from streamvdib.events import EventArray, as_events
+from streamvdib.events import EVENT_DTYPE, EventArray
+from streamvdib.sources.record_kernels import copy_columns
 
 NAMES = {
     "t": ("t", "ts", "time", "times", "timestamp", "timestamps", "t_us", "t_s"),
@@ -92,12 +93,22 @@ def events_from_columns(
             raise RecordingError(
                 f"{where}: column {column} must hold numbers; it is of type {values.dtype}"
             )
-    if p.dtype.kind != "b" and not ((p == 0) | (np.abs(p.astype(np.int64)) == 1)).all():
+    if not _are_polarities(p):
         raise RecordingError(
             f"{where}: polarities must be -1, 0 or 1; got {p[(p != 0) & (abs(p) != 1)][0]}. Name "
             "the columns with columns=... if their order is another."
         )
-    return as_events(_times(t, unit, where), _coordinates(x), _coordinates(y), p > 0)
+    events = np.empty(len(t), dtype=EVENT_DTYPE)
+    copy_columns(_times(t, unit, where), _coordinates(x), _coordinates(y), p > 0, events)
+    return events
+
+
+def _are_polarities(p: npt.NDArray[Any]) -> bool:
+    if p.dtype.kind == "b" or len(p) == 0:
+        return True
+    if p.dtype.kind == "u":
+        return bool(p.max() <= 1)
+    return bool(((p == 0) | (np.abs(p) == 1)).all())
 
 
 def _times(t: npt.NDArray[Any], unit: str, where: str) -> npt.NDArray[np.int64]:
@@ -110,7 +121,9 @@ def _times(t: npt.NDArray[Any], unit: str, where: str) -> npt.NDArray[np.int64]:
                 "Give the unit with time_unit=..."
             )
         return np.rint(scaled).astype(np.int64)
-    times = t.astype(np.int64)
+    times = t.astype(np.int64, copy=False)
+    if unit == "us":
+        return times
     return times // 1000 if unit == "ns" else times * int(scale)
 
 

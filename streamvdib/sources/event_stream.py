@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.errors import RecordingError, TruncatedRecordingError
-from streamvdib.events import SensorSize, empty_events
+from streamvdib.events import EVENT_DTYPE, SensorSize, empty_events
 from streamvdib.sources.es_kernels import (
     ATIS,
     DVS,
@@ -109,7 +109,7 @@ class EsDecoder:
         raw = np.frombuffer(data, np.uint8)
         before = self._state.copy()
         n_most = len(raw) // EVENT_BYTES + 1
-        events = empty_events(n_most)
+        events = np.empty(n_most, dtype=EVENT_DTYPE)
         n_events, end = decode_es(raw, 0, self._kind, self._height, self._state, events, n_most)
         count(self._counters, "exposures", int(self._state[EXPOSURES] - before[EXPOSURES]))
         count(self._counters, "resets", int(self._state[RESETS] - before[RESETS]))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.events import empty_events
+from streamvdib.events import EVENT_DTYPE, empty_events
 from streamvdib.sources.evt_kernels import (
     LOOPS,
     MOST_EVENTS_OF_A_WORD,
@@ -27,7 +27,7 @@ from streamvdib.sources.evt_kernels import (
 from streamvdib.sources.policy import Block, Locator
 from streamvdib.sources.reading import count
 
-BLOCK_EVENTS = 1 << 17
+BLOCK_EVENTS = 1 << 16
 _COUNTED = {
     LOOPS: "wraps",
     TIMELESS: "events_before_time",
@@ -92,7 +92,7 @@ class EvtDecoder:
         start = 0
         while start < len(words):
             before = self._state.copy()
-            events = empty_events(BLOCK_EVENTS + MOST_EVENTS_OF_A_WORD)
+            events = np.empty(BLOCK_EVENTS + MOST_EVENTS_OF_A_WORD, dtype=EVENT_DTYPE)
             n_events, end = self._encoding.decode(words, start, self._state, events, BLOCK_EVENTS)
             self._count(before)
             yield Block(events[:n_events], self._locator(words, start, before, offset))

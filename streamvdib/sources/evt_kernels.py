@@ -29,6 +29,7 @@ STATE_FIELDS = 11
 """Fields of a decoder's state, an int64 array; the last four are counters."""
 
 MOST_EVENTS_OF_A_WORD = 32
+_COMMON_KINDS = 1 << 0x0 | 1 << 0x2 | 1 << 0x6 | 1 << 0x7 | 1 << 0xE | 1 << 0xF
 
 Integer = int | np.integer[Any]
 
@@ -54,6 +55,19 @@ def _other(state: npt.NDArray[np.int64], kind: Integer) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _emit(
+    events: EventArray, n_events: int, t_us: Integer, column: Integer, row: Integer, on: Integer
+) -> int:
+    """Add one event; gives the new number of events."""
+    event = events[n_events]
+    event["t_us"] = t_us
+    event["x"] = column
+    event["y"] = row
+    event["on"] = on != 0
+    return n_events + 1
+
+
+@njit(cache=True, nogil=True)
 def decode_evt2(
     words: npt.NDArray[np.uint32],
     start: int,
@@ -74,23 +88,20 @@ def decode_evt2(
         How many events, and the first word not decoded.
     """
     n_events, index = 0, start
+    base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), state[HAS_TIME]
     while index < len(words) and n_events < limit:
         word = np.int64(words[index])
         index += 1
         kind = word >> 28
         if kind <= 1:
-            if state[HAS_TIME]:
-                event = events[n_events]
-                high = (state[LOOPS] << 28) | state[HIGH]
-                event["t_us"] = (high << 6) | ((word >> 22) & 0x3F)
-                event["x"] = (word >> 11) & 0x7FF
-                event["y"] = word & 0x7FF
-                event["on"] = kind == 1
-                n_events += 1
+            if has_time:
+                t_us = base_us | ((word >> 22) & 0x3F)
+                n_events = _emit(events, n_events, t_us, (word >> 11) & 0x7FF, word & 0x7FF, kind)
             else:
                 state[TIMELESS] += 1
         elif kind == 8:
             _set_high(state, word & 0xFFFFFFF, 28)
+            base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), 1
         else:
             _other(state, kind)
     return n_events, index
@@ -116,10 +127,7 @@ def decode_evt21(
             x, y = (high_half >> 11) & 0x7FF, high_half & 0x7FF
             while mask:
                 if mask & 1 and state[HAS_TIME]:
-                    event = events[n_events]
-                    event["t_us"], event["x"], event["y"] = t_us, x, y
-                    event["on"] = kind == 1
-                    n_events += 1
+                    n_events = _emit(events, n_events, t_us, x, y, kind)
                 elif mask & 1:
                     state[TIMELESS] += 1
                 mask >>= 1
@@ -132,32 +140,6 @@ def decode_evt21(
 
 
 @njit(cache=True, nogil=True)
-def _emit(
-    state: npt.NDArray[np.int64],
-    events: EventArray,
-    n_events: int,
-    column: Integer,
-    mask: Integer,
-) -> int:
-    """Add the events of a mask that begins at ``column``; gives the new number of events."""
-    t_us = (state[LOOPS] << 24) | (state[HIGH] << 12) | state[LOW]
-    while mask:
-        if mask & 1:
-            if state[HAS_TIME]:
-                event = events[n_events]
-                event["t_us"] = t_us
-                event["x"] = column
-                event["y"] = state[ROW]
-                event["on"] = state[POLARITY] != 0
-                n_events += 1
-            else:
-                state[TIMELESS] += 1
-        mask >>= 1
-        column += 1
-    return n_events
-
-
-@njit(cache=True, nogil=True)
 def decode_evt3(
     words: npt.NDArray[np.uint16],
     start: int,
@@ -165,36 +147,50 @@ def decode_evt3(
     events: EventArray,
     limit: int,
 ) -> tuple[int, int]:
-    """Decode EVT3; arguments and result as of ``decode_evt2``."""
-    n_events, index = 0, start
+    """Decode EVT3; arguments and result as of ``decode_evt2``.
+
+    What the words change is kept in local variables, hence in registers, until the end.
+    """
+    has_time, row, base, polarity = state[HAS_TIME], state[ROW], state[BASE_COLUMN], state[POLARITY]
+    t_us = (state[LOOPS] << 24) | (state[HIGH] << 12) | state[LOW]
+    n_events, index, n_other, n_timeless = 0, start, 0, 0
     while index < len(words) and n_events < limit:
         word = np.int64(words[index])
         index += 1
         kind, payload = word >> 12, word & 0xFFF
-        if kind == 0x2:
-            state[POLARITY] = payload >> 11
-            n_events = _emit(state, events, n_events, payload & 0x7FF, 1)
-        elif kind == 0x0:
-            state[ROW] = payload & 0x7FF
+        if (_COMMON_KINDS >> kind) & 1:  # in any order, hence without branches to guess wrong
+            is_event = kind == 0x2
+            row = payload & 0x7FF if kind == 0x0 else row
+            t_us = (t_us & ~0xFFF) | payload if kind == 0x6 else t_us
+            polarity = payload >> 11 if is_event else polarity
+            n_other += (kind == 0x7) | (kind >= 0xE)
+            n_timeless += is_event & (has_time == 0)
+            _emit(events, n_events, t_us, payload & 0x7FF, row, polarity)
+            n_events += is_event & (has_time != 0)
         elif kind == 0x3:
-            state[POLARITY] = payload >> 11
-            state[BASE_COLUMN] = payload & 0x7FF
-        elif kind == 0x4:
-            n_events = _emit(state, events, n_events, state[BASE_COLUMN], payload)
-            state[BASE_COLUMN] += 12
-        elif kind == 0x5:
-            n_events = _emit(state, events, n_events, state[BASE_COLUMN], payload & 0xFF)
-            state[BASE_COLUMN] += 8
-        elif kind == 0x6:
-            state[LOW] = payload
+            polarity = payload >> 11
+            base = payload & 0x7FF
+        elif kind == 0x4 or kind == 0x5:
+            mask = payload if kind == 0x4 else payload & 0xFF
+            column = base
+            while mask:
+                if mask & 1 and has_time:
+                    n_events = _emit(events, n_events, t_us, column, row, polarity)
+                elif mask & 1:
+                    n_timeless += 1
+                mask >>= 1
+                column += 1
+            base += 12 if kind == 0x4 else 8
         elif kind == 0x8:
-            if payload != state[HIGH]:
-                state[LOW] = 0  # what was left of the old one would be late by up to 4 ms
+            state[LOW] = t_us & 0xFFF if payload == state[HIGH] else 0  # else it would be late
             _set_high(state, payload, 12)
+            has_time = 1
+            t_us = (state[LOOPS] << 24) | (state[HIGH] << 12) | state[LOW]
         elif kind == 0xA:
             state[TRIGGERS] += 1
-        elif kind == 0x7 or kind == 0xE or kind == 0xF:
-            state[OTHER_WORDS] += 1
         else:
             state[UNKNOWN_WORDS] += 1
+    state[LOW], state[ROW], state[BASE_COLUMN], state[POLARITY] = t_us & 0xFFF, row, base, polarity
+    state[OTHER_WORDS] += n_other
+    state[TIMELESS] += n_timeless
     return n_events, index

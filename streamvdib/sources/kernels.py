@@ -51,15 +51,34 @@ def windows(
     Returns:
         The indices, and the times at which the windows end, microseconds.
     """
-    starts = np.empty(len(events), dtype=np.int64)
-    ends_us = np.empty(len(events), dtype=np.int64)
-    n_windows = 0
-    end_us = np.int64(-(1 << 62))
-    for index in range(len(events)):
-        t_us = events[index]["t_us"]
-        if t_us >= end_us:
-            end_us = (t_us // packet_us + 1) * packet_us
-            starts[n_windows] = index
-            ends_us[n_windows] = end_us
-            n_windows += 1
-    return starts[:n_windows].copy(), ends_us[:n_windows].copy()
+    starts, ends_us = [0], [np.int64(0)]
+    index = 0
+    while index < len(events):
+        end_us = (events[index]["t_us"] // packet_us + 1) * packet_us
+        starts.append(index)
+        ends_us.append(end_us)
+        index = first_from(events, index, end_us)
+    return np.array(starts[1:]), np.array(ends_us[1:])
+
+
+@njit(cache=True, nogil=True)
+def first_from(events: EventArray, start: int, t_us: int) -> int:
+    """Index of the first event not earlier than ``t_us``, by steps that double and then halve.
+
+    Args:
+        events: in order of time, (n_events,).
+        start: an event that is earlier.
+        t_us: microseconds.
+    """
+    before, step = start, 1
+    while before + step < len(events) and events[before + step]["t_us"] < t_us:
+        before += step
+        step *= 2
+    after = min(before + step, len(events))
+    while after - before > 1:
+        middle = (before + after) // 2
+        if events[middle]["t_us"] < t_us:
+            before = middle
+        else:
+            after = middle
+    return after

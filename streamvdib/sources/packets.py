@@ -1,23 +1,30 @@
 """Cuts a stream of events into packets by the sensor's clock.
 
-Packet boundaries are multiples of ``packet_us``, so they do not depend on how the events
-arrive. Memory: the events of one window, and at most ``MAX_PENDING_EVENTS`` before it is cut
-early, between two times.
+Packets end at multiples of ``packet_us``, and between two times where a window holds so many
+events that copying them together would cost more than an extra packet. Memory: a window of at
+most ``SMALL_EVENTS``, or the events of one time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from streamvdib.errors import RecordingError
-from streamvdib.events import EventArray, EventPacket, TimedImage, empty_events
-from streamvdib.sources.kernels import windows
+from streamvdib.events import EVENT_DTYPE, EventArray, EventPacket, TimedImage, empty_events
+from streamvdib.sources.kernels import first_from, windows
 
-MAX_PENDING_EVENTS = 1 << 20
+SMALL_EVENTS = 1 << 14
 MAX_EVENTS_AT_ONE_TIME = 1 << 24
+
+
+def concatenated(pieces: Sequence[EventArray]) -> EventArray:
+    """Arrays of events one after the other, copied as bytes: ten times faster than as records."""
+    as_bytes = [np.ascontiguousarray(piece).view(np.uint8) for piece in pieces]
+    joined: EventArray = np.concatenate(as_bytes).view(EVENT_DTYPE)
+    return joined
 
 
 class Packetiser:
@@ -34,27 +41,29 @@ class Packetiser:
         self._name = name
         self._pending: list[EventArray] = []  # of one window
         self._n_pending = 0
-        self._pending_end_us = 0
         self._images: list[TimedImage] = []
 
     def push(self, events: EventArray, images: Sequence[TimedImage] = ()) -> Iterator[EventPacket]:
-        """Packets that ``events`` complete; the last window waits for what comes next."""
+        """Packets that ``events`` complete; the last window, or time, waits for what comes next.
+
+        Args:
+            events: in order of time; not earlier than those before but for repaired ones.
+            images: no earlier than those before.
+        """
         self._images.extend(images)
+        if len(events) and self._pending:
+            events = yield from self._continue(events)
         if len(events) == 0:
             return
-        if self._pending:
-            if self._continues_window(events):
-                self._keep(events, self._pending_end_us)
-                return
-            events = self._join(events)
         starts, ends_us = (column.tolist() for column in windows(events, self._packet_us))
         for (start, end), end_us in zip(pairwise(starts), ends_us, strict=False):
             if self._images:
                 yield from self._image_packets(end_us - self._packet_us)
             yield self._packet(events[start:end], end_us)
-        self._keep(events[starts[-1] :], ends_us[-1])
-        if self._n_pending > MAX_PENDING_EVENTS:
-            yield from self._cut_early()
+        last = events[starts[-1] :]
+        if len(last) > SMALL_EVENTS:
+            last = yield from self._cut(last)
+        self._keep(last)
 
     def flush(self) -> Iterator[EventPacket]:
         """The last packet, which ends just after the last event or image."""
@@ -62,52 +71,54 @@ class Packetiser:
         times = [image.t_us for image in self._images]
         if len(events):
             times.append(int(events[-1]["t_us"]))
+            yield from self._image_packets(self._window_start(events))
         if times:
-            if len(events):
-                yield from self._image_packets(self._pending_end_us - self._packet_us)
             yield self._packet(events, max(times) + 1)
 
-    def _continues_window(self, events: EventArray) -> bool:
-        """Whether all of ``events`` belong to the pending window, after what is there."""
-        return bool(
-            self._n_pending + len(events) <= MAX_PENDING_EVENTS
-            and events[0]["t_us"] >= self._pending[-1][-1]["t_us"]
-            and events[-1]["t_us"] < self._pending_end_us
-        )
+    def _continue(self, events: EventArray) -> Generator[EventPacket, None, EventArray]:
+        """Bring pending events and new ones together; gives what is to be cut into windows."""
+        last_us = int(self._pending[-1][-1]["t_us"])
+        if events[0]["t_us"] < last_us:
+            joined = concatenated([self._take_pending(), events])
+            return joined[np.argsort(joined["t_us"], kind="stable")]
+        if self._n_pending + len(events) <= SMALL_EVENTS:
+            return concatenated([self._take_pending(), events])
+        n_same = first_from(events, 0, last_us + 1) if events[0]["t_us"] == last_us else 0
+        if n_same:
+            self._keep(events[:n_same])
+        if n_same < len(events):
+            pending = self._take_pending()
+            yield from self._image_packets(self._window_start(pending))
+            yield self._packet(pending, last_us + 1)
+        return events[n_same:]
 
-    def _join(self, events: EventArray) -> EventArray:
-        """Pending events and new ones, in order of time; repaired ones may belong before."""
-        in_order = events[0]["t_us"] >= self._pending[-1][-1]["t_us"]
-        joined = np.concatenate([*self._pending, events])
-        self._pending, self._n_pending = [], 0
-        return joined if in_order else joined[np.argsort(joined["t_us"], kind="stable")]
+    def _cut(self, events: EventArray) -> Generator[EventPacket, None, EventArray]:
+        """Deliver all but the events of the last time; gives those."""
+        last_us = int(events[-1]["t_us"])
+        n_before = 0 if events[0]["t_us"] == last_us else first_from(events, 0, last_us)
+        if n_before:
+            yield from self._image_packets(self._window_start(events))
+            yield self._packet(events[:n_before], last_us)
+        return events[n_before:]
 
-    def _keep(self, events: EventArray, end_us: int) -> None:
-        """Hold back events of the window that ends at ``end_us``."""
+    def _window_start(self, events: EventArray) -> int:
+        return int(events[0]["t_us"]) // self._packet_us * self._packet_us
+
+    def _keep(self, events: EventArray) -> None:
+        """Hold back events of one window."""
         self._pending.append(events)
         self._n_pending += len(events)
-        self._pending_end_us = end_us
+        if self._n_pending > MAX_EVENTS_AT_ONE_TIME:
+            raise RecordingError(
+                f"{self._name}: at most {MAX_EVENTS_AT_ONE_TIME} events may share one time; more "
+                f"have t={events[-1]['t_us']} us. Check the unit of the times."
+            )
 
     def _take_pending(self) -> EventArray:
         pieces, self._pending, self._n_pending = self._pending, [], 0
         if not pieces:
             return empty_events()
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-
-    def _cut_early(self) -> Iterator[EventPacket]:
-        """Deliver all but the events of the last time, so that memory stays bounded."""
-        events = self._take_pending()
-        last_us = int(events[-1]["t_us"])
-        n_before = int(np.searchsorted(events["t_us"], last_us))
-        if len(events) - n_before > MAX_EVENTS_AT_ONE_TIME:
-            raise RecordingError(
-                f"{self._name}: at most {MAX_EVENTS_AT_ONE_TIME} events may share one time; more "
-                f"have t={last_us} us. Check the unit of the times."
-            )
-        if n_before:
-            yield from self._image_packets(self._pending_end_us - self._packet_us)
-            yield self._packet(events[:n_before], last_us)
-        self._keep(events[n_before:].copy(), self._pending_end_us)
+        return pieces[0] if len(pieces) == 1 else concatenated(pieces)
 
     def _image_packets(self, start_us: int) -> Iterator[EventPacket]:
         """Packets without events, for images of windows that end by ``start_us``."""

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from streamvdib.errors import RecordingError
-from streamvdib.events import EventArray, SensorSize, as_events
+from streamvdib.events import EVENT_DTYPE, SensorSize
 from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block, record_locator
 from streamvdib.sources.prophesee_header import PropheseeHeader, read_header
@@ -27,12 +26,13 @@ from streamvdib.sources.reading import (
     open_stream,
     read_records,
 )
+from streamvdib.sources.record_kernels import decode_dat
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import smallest_known
 from streamvdib.sources.unwrapping import Unwrapper
 
 N_CARS = SensorSize(120, 100)
-_RECORD = np.dtype([("t_us", "<u4"), ("word", "<u4")])
+_EVENT_BYTES = 8
 _EVENT_TYPES = (0x00, 0x0C)
 
 
@@ -70,7 +70,7 @@ def _read_start(stream: ByteStream) -> PropheseeHeader:
     kind = stream.read(2)
     if len(kind) == 0:
         return header
-    if len(kind) < 2 or kind[0] not in _EVENT_TYPES or kind[1] != _RECORD.itemsize:
+    if len(kind) < 2 or kind[0] not in _EVENT_TYPES or kind[1] != _EVENT_BYTES:
         raise RecordingError(
             f"{stream.name}, byte {header.n_bytes}: events must be of type 0 or 12 and of 8 bytes; "
             f"the bytes are {kind.hex(' ')}. {REMEDY}."
@@ -79,27 +79,23 @@ def _read_start(stream: ByteStream) -> PropheseeHeader:
 
 
 def _infer_sensor_size(path: Path, first: bytes) -> SensorSize:
-    records = np.frombuffer(first, _RECORD, len(first) // _RECORD.itemsize)
-    if len(records) == 0:
-        return N_CARS
-    events = _events(records, records["t_us"].astype(np.int64))
-    width, height = int(events["x"].max()) + 1, int(events["y"].max()) + 1
+    words = np.frombuffer(first, "<u4", len(first) // _EVENT_BYTES * 2)[1::2]
+    width, height = (words & 0x3FFF).max(initial=0) + 1, (words >> 14 & 0x3FFF).max(initial=0) + 1
     if width <= N_CARS.width and height <= N_CARS.height:
         return N_CARS
-    return smallest_known(width, height, str(path))
+    return smallest_known(int(width), int(height), str(path))
 
 
 def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
     unwrap = Unwrapper(counters)
     with open_stream(path, lenient=options.lenient) as stream:
         _read_start(stream)
-        chunks = read_records(stream, _RECORD.itemsize, counters, lenient=options.lenient)
+        chunks = read_records(stream, _EVENT_BYTES, counters, lenient=options.lenient)
         for offset, data in chunks:
-            records = np.frombuffer(data, _RECORD)
-            events = _events(records, unwrap(records["t_us"].astype(np.int64)))
-            yield Block(events, record_locator(offset, _RECORD.itemsize))
-
-
-def _events(records: npt.NDArray[np.void], times: npt.NDArray[np.int64]) -> EventArray:
-    words = records["word"].astype(np.uint32)
-    return as_events(times, words & 0x3FFF, (words >> 14) & 0x3FFF, words >> 28)
+            words = np.frombuffer(data, "<u4")
+            events = np.empty(len(words) // 2, dtype=EVENT_DTYPE)
+            if decode_dat(words, unwrap.offset_us, unwrap.last, events):
+                events["t_us"] = unwrap(words[::2].astype(np.int64))
+            else:
+                unwrap.advance(int(words[-2]))
+            yield Block(events, record_locator(offset, _EVENT_BYTES))

@@ -21,7 +21,7 @@ from streamvdib.sources.prophesee_header import PropheseeHeader, read_header
 from streamvdib.sources.reading import ByteStream, open_stream, read_records
 from streamvdib.sources.recording import Recording
 
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 18
 _TITLES = {"evt2": "EVT2", "evt21": "EVT2.1", "evt3": "EVT3"}
 
 

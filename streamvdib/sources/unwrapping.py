@@ -29,6 +29,24 @@ class Unwrapper:
         self._last: int | None = None  # as recorded
         self._offset = 0
 
+    @property
+    def offset_us(self) -> int:
+        """What was lost so far, microseconds."""
+        return self._offset
+
+    @property
+    def last(self) -> int:
+        """The last time, as recorded; lower than any before the first."""
+        return -1 if self._last is None else self._last
+
+    def advance(self, last: int) -> None:
+        """Take note of times among which the counter did not start again.
+
+        Args:
+            last: the last of them, as recorded.
+        """
+        self._last = last
+
     def __call__(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Unwrapped times.
 

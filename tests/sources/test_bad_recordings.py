@@ -304,7 +304,7 @@ def test_a_format_that_is_named_is_not_guessed(tmp_path: Path) -> None:
 def test_more_events_at_one_time_than_memory_may_hold_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamvdib.sources.packets.MAX_PENDING_EVENTS", 100)
+    monkeypatch.setattr("streamvdib.sources.packets.SMALL_EVENTS", 100)
     monkeypatch.setattr("streamvdib.sources.packets.MAX_EVENTS_AT_ONE_TIME", 200)
     written = BY_BYTES["ATIS 40-bit"]
     events = some_events(written.size)
