@@ -51,6 +51,7 @@ class LogCorrection(nn.Module):
         self.mix = nn.Conv2d(channels + 1, n_hidden, 3, padding=1)
         self.correct = nn.Conv2d(n_hidden, 1, 1)
         nn.init.zeros_(self.correct.weight)
+        assert self.correct.bias is not None
         nn.init.zeros_(self.correct.bias)
         self.register_buffer("last", torch.zeros(size.height, size.width))
 
@@ -58,7 +59,7 @@ class LogCorrection(nn.Module):
         """(n, tau_d, channels * height * width) into (n, height, width)."""
         n, (width, height) = len(window), self.size
         maps = window.reshape(n, -1, height * width)
-        counts = maps.unflatten(1, (-1, self.channels)).sum(1).view(n, -1, height, width)
+        counts = maps.view(n, -1, self.channels, height * width).sum(1).view(n, -1, height, width)
         level = torch.log(self.last + EPS).expand(n, 1, -1, -1)
         hidden = functional.relu(self.mix(torch.cat((counts, level), 1)))
         direct = (self.direct @ maps).view(n, height, width)
@@ -121,8 +122,12 @@ def _interval(
     inside["t_us"] = np.minimum(inside["t_us"], n_steps * dt_us - 1)
     return Interval(
         _steps(inside, size, dt_us, n_steps), counts, seen,
-        before.pixels.astype(np.float32) / 255, after.pixels.astype(np.float32) / 255,
+        _intensities(before), _intensities(after),
     )  # fmt: skip
+
+
+def _intensities(image: TimedImage) -> Image:
+    return image.pixels.astype(np.float32) / np.float32(255)
 
 
 def _steps(events: EventArray, size: SensorSize, dt_us: int, n_steps: int) -> InputSteps:
@@ -228,7 +233,7 @@ class Baselines:
         """Learn from the interval's frame."""
         self.n_frames += 1
         before = interval.before if self.mean is None else self.mean
-        self.mean = before + (interval.after - before) / self.n_frames
+        self.mean = before + (interval.after - before) / np.float32(self.n_frames)
         change = np.log((interval.after + EPS) / (interval.before + EPS))[interval.seen]
         counts = interval.counts[interval.seen]
         self._products += float((change * counts).sum())

@@ -64,7 +64,7 @@ def save_lenet(lenet: LeNet, path: Path) -> None:
 @torch.no_grad()
 def predictions(lenet: LeNet, images: Tensor, batch: int = 500) -> Tensor:
     """The most likely class of each image, (n,)."""
-    return torch.cat([lenet(part).argmax(1) for part in images.split(batch)])
+    return torch.cat([lenet(part).argmax(1) for part in torch.split(images, batch)])
 
 
 def accuracy(lenet: LeNet, images: Tensor, labels: Tensor) -> float:
@@ -85,7 +85,7 @@ def train_lenet(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, n_batches)
     for _ in range(epochs):
         order = torch.randperm(len(images), generator=generator)
-        for chosen in order[: len(order) // batch * batch].split(batch):
+        for chosen in torch.split(order[: len(order) // batch * batch], batch):
             shift = torch.randint(-1, 2, (2,), generator=generator).tolist()
             shown = torch.roll(images[chosen], shift, (1, 2))
             loss = functional.cross_entropy(lenet(shown), labels[chosen])

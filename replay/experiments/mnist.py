@@ -40,12 +40,12 @@ RESPONSES = {
     ),
 }  # fmt: skip
 BATCH = {"rate": 64, "ttfs": 32}  # of pathwise
-TRAINING = {
+TRAINING: dict[str, dict[str, Any]] = {
     "pathwise": {"learning_rate": 1e-3},
     "score": {"batch": 16, "learning_rate": 1e-3},
     "score-paper": {"batch": 1, "learning_rate": 1e-3, "optimiser": "sgd", "schedule": "constant"},
 }
-RULES = {
+RULES: dict[str, dict[str, Any]] = {
     "pathwise": {"estimator": "pathwise"},
     "score": {"estimator": "score", "feedback": "random", "credit": "instantaneous",
               "baseline": "leave-one-out", "n_samples": 4},

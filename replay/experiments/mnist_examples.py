@@ -74,7 +74,7 @@ class MNISTExamples:
         """LeNet accuracy, error and similarity of decoded images; spikes per image."""
         generator = torch.Generator().manual_seed(self.seed)
         shown, frames, n_spikes = digits.pixels(), [], 0.0
-        for images in shown.split(CHUNK):
+        for images in torch.split(shown, CHUNK):
             inputs = encode(images.flatten(1), self.encoding, self.n_steps, generator)
             decoded, readout = decode(inputs, [self.n_steps - 1])
             frames.append(decoded[0])

@@ -31,7 +31,7 @@ def windows_at(spikes: Tensor, steps: Sequence[int], tau_d: int) -> Tensor:
     padded = functional.pad(spikes, (0, 0, 0, 0, tau_d - 1, 0))
     ends = torch.tensor(list(steps), device=spikes.device)
     rows = (ends[:, None] + torch.arange(tau_d, device=spikes.device)).flatten()
-    windows = padded.index_select(0, rows).unflatten(0, (len(ends), tau_d))
+    windows = padded.index_select(0, rows).view(len(ends), tau_d, *padded.shape[1:])
     return windows.transpose(1, 2).flatten(0, 1)
 
 

@@ -25,7 +25,7 @@ def draws(keys: Tensor, first_step: int, n_steps: int, n_neurons: int) -> Tensor
     return torch.from_numpy(result)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _fill(
     keys: npt.NDArray[np.uint64], first_step: np.uint64, result: npt.NDArray[np.float32]
 ) -> None:

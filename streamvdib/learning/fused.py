@@ -55,14 +55,19 @@ def fused_adam(
     beta_mean, beta_square, epsilon = constants
     rate = learning_rate / (1 - beta_mean**n_updates)
     scale = 1 / math.sqrt(1 - beta_square**n_updates)
-    flat = [t.detach().view(-1).numpy() for t in (weight, gradient, mean, square)]
     _adam(
-        *flat, np.float32(1 - beta_mean), np.float32(beta_square), np.float32(1 - beta_square),
+        _flat(weight), _flat(gradient), _flat(mean), _flat(square),
+        np.float32(1 - beta_mean), np.float32(beta_square), np.float32(1 - beta_square),
         np.float32(scale), np.float32(epsilon), np.float32(rate),
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _flat(tensor: Tensor) -> Float32:
+    values: Float32 = tensor.detach().view(-1).numpy()
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _adam(
     weight: Float32, gradient: Float32, mean: Float32, square: Float32, one_minus_b1: np.float32,
     b2: np.float32, one_minus_b2: np.float32, scale: np.float32, epsilon: np.float32,

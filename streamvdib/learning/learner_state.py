@@ -124,7 +124,7 @@ class LearnerState:
         settings.decoder_optimiser.update(parameters, decoder, self.decoder_memory, decoder_rate)
 
     def _check(self, norm: Tensor, found: Estimate) -> None:
-        if type(norm) is not Tensor:  # a fake tensor has no value to look at
+        if norm.is_meta:  # a tensor without a value, for checks of placement
             return
         size, loss = float(norm), float(found.decoder_loss)
         if not (size <= LARGEST_NORM and abs(loss) < float("inf")):

@@ -124,7 +124,8 @@ def make_optimiser(kind: str, **options: float) -> Optimiser:
 def gradient_norm(gradients: Tensors) -> Tensor:
     """Euclidean norm over all gradients, a scalar tensor."""
     norms = torch._foreach_norm(list(gradients.values()))
-    return torch.linalg.vector_norm(torch.stack(list(norms)))
+    together: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
+    return together
 
 
 def clip(gradients: Tensors, norm: Tensor, largest: float) -> None:
