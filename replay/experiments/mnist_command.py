@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", type=int, default=100_000, help="of pathwise")
     parser.add_argument("--score-examples", type=int, default=20_000, help="of score")
     parser.add_argument(
-        "--paper-examples", type=int, default=5_000,
+        "--paper-examples", type=int, default=3_000,
         help="of score in the paper's settings (batch 1; 0: leave it out)",
     )  # fmt: skip
     parser.add_argument("--methods", nargs="+", default=["pathwise", "score"])
