@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,8 @@ def _sensor_size(reader: Any, path: Path) -> SensorSize:
 @contextmanager
 def _opened(
     path: Path, options: ReadOptions, counters: dict[str, int]
-) -> Iterator[tuple[Any, Iterator[int]]]:
-    """A dv-processing reader, and the offsets of the event packets that it will give."""
+) -> Iterator[tuple[Any, Locator]]:
+    """A dv-processing reader, and the places of the event packets that it will give."""
     try:
         import dv_processing
     except ImportError as error:
@@ -97,7 +98,7 @@ def _opened(
                     f"{path}: must be a whole AEDAT4 file; the reader says, of what begins at "
                     f"byte {container.first_packet}: {_reason(error)}. {REMEDY}."
                 ) from error
-            yield reader, _event_packets(whole, container)
+            yield reader, partial(_packet_at, whole, container)
 
 
 @contextmanager
@@ -133,71 +134,69 @@ def _whole(
         yield copy.name
 
 
-def _event_packets(whole: str, container: Container) -> Iterator[int]:
-    """Offsets of the packets of the first event stream; without end, so that none is missing."""
+def _packet_at(whole: str, container: Container, index: int) -> str:
+    """Where the event packet with this index lies; looked for only when something is wrong."""
     offset = container.first_packet
     with open(whole, "rb") as file:
         for packet in walk(file, container, Path(whole).stat().st_size):
             if packet.stream in container.event_streams[:1]:
                 offset = packet.offset
-                yield offset
-    while True:
-        yield offset
+                index -= 1
+                if index < 0:
+                    break
+    return f"byte {offset}"
 
 
 def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
-    with _opened(path, options, counters) as (reader, offsets):
+    with _opened(path, options, counters) as (reader, place_of):
         frames = _Frames(reader) if reader.isFrameStreamAvailable() else None
-        while True:
-            batches, places = _some_batches(reader, offsets, path)
-            if not batches:
-                break
+        n_batches = 0
+        while batches := _some_batches(reader, n_batches, place_of, path):
             events = _joined(batches)
             images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
-            yield Block(events, _locator(places), images)
+            yield Block(events, _locator(batches, n_batches, place_of), images)
+            n_batches += len(batches)
         if frames:
             yield Block(empty_events(), block_locator("the end"), frames.until(None))
 
 
 def _some_batches(
-    reader: Any, offsets: Iterator[int], path: Path
-) -> tuple[list[npt.NDArray[np.void]], list[tuple[int, int]]]:
-    """Batches of ``BLOCK_EVENTS`` events in all, and (number of events before, offset) of each."""
+    reader: Any, n_before: int, place_of: Locator, path: Path
+) -> list[npt.NDArray[np.void]]:
+    """Batches of ``BLOCK_EVENTS`` events in all; none at the end."""
     batches: list[npt.NDArray[np.void]] = []
-    places: list[tuple[int, int]] = []
     n_events = 0
     while n_events < BLOCK_EVENTS:
-        offset = next(offsets)
         try:
             batch = reader.getNextEventBatch("events")
         except (RuntimeError, ValueError, IndexError) as error:
             raise RecordingError(
-                f"{path}, byte {offset}: a packet must be whole; the reader says: "
-                f"{_reason(error)}. Record or copy the file again."
+                f"{path}, {place_of(n_before + len(batches))}: a packet must be whole; the reader "
+                f"says: {_reason(error)}. Record or copy the file again."
             ) from error
         if batch is None:
             break
         batches.append(batch.numpy())
-        places.append((n_events, offset))
         n_events += len(batches[-1])
-    return batches, places
+    return batches
 
 
 def _joined(batches: list[npt.NDArray[np.void]]) -> EventArray:
     events = np.empty(sum(map(len, batches)), dtype=EVENT_DTYPE)
     start = 0
     for batch in batches:
-        t_us, x, y, on = (batch[name] for name in ("timestamp", "x", "y", "polarity"))
-        copy_aedat4(t_us, x, y, on, events, start)
+        copy_aedat4(batch, events, start)
         start += len(batch)
     return events
 
 
-def _locator(places: list[tuple[int, int]]) -> Locator:
+def _locator(batches: list[npt.NDArray[np.void]], n_before: int, place_of: Locator) -> Locator:
     """The packet in which an event lies."""
+    lengths = [len(batch) for batch in batches]
 
     def locate(index: int) -> str:
-        return f"byte {max(offset for start, offset in places if start <= index)}"
+        number = int(np.searchsorted(np.cumsum(lengths), index, side="right"))
+        return place_of(n_before + number)
 
     return locate
 

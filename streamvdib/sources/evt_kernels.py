@@ -29,7 +29,6 @@ STATE_FIELDS = 11
 """Fields of a decoder's state, an int64 array; the last four are counters."""
 
 MOST_EVENTS_OF_A_WORD = 32
-_COMMON_KINDS = 1 << 0x0 | 1 << 0x2 | 1 << 0x6 | 1 << 0x7 | 1 << 0xE | 1 << 0xF
 
 Integer = int | np.integer[Any]
 
@@ -56,15 +55,14 @@ def _other(state: npt.NDArray[np.int64], kind: Integer) -> None:
 
 @njit(cache=True, nogil=True)
 def _emit(
-    events: EventArray, n_events: int, t_us: Integer, column: Integer, row: Integer, on: Integer
-) -> int:
-    """Add one event; gives the new number of events."""
+    events: EventArray, n_events: Integer, t_us: Integer, column: Integer, row: Integer, on: Integer
+) -> None:
+    """Write one event to the place of index ``n_events``."""
     event = events[n_events]
     event["t_us"] = t_us
     event["x"] = column
     event["y"] = row
     event["on"] = on != 0
-    return n_events + 1
 
 
 @njit(cache=True, nogil=True)
@@ -96,7 +94,8 @@ def decode_evt2(
         if kind <= 1:
             if has_time:
                 t_us = base_us | ((word >> 22) & 0x3F)
-                n_events = _emit(events, n_events, t_us, (word >> 11) & 0x7FF, word & 0x7FF, kind)
+                _emit(events, n_events, t_us, (word >> 11) & 0x7FF, word & 0x7FF, kind)
+                n_events += 1
             else:
                 state[TIMELESS] += 1
         elif kind == 8:
@@ -127,7 +126,8 @@ def decode_evt21(
             x, y = (high_half >> 11) & 0x7FF, high_half & 0x7FF
             while mask:
                 if mask & 1 and state[HAS_TIME]:
-                    n_events = _emit(events, n_events, t_us, x, y, kind)
+                    _emit(events, n_events, t_us, x, y, kind)
+                    n_events += 1
                 elif mask & 1:
                     state[TIMELESS] += 1
                 mask >>= 1
@@ -149,24 +149,29 @@ def decode_evt3(
 ) -> tuple[int, int]:
     """Decode EVT3; arguments and result as of ``decode_evt2``.
 
-    What the words change is kept in local variables, hence in registers, until the end.
+    What most words change is kept in local variables, hence in registers, until the end; unsigned
+    indices spare a test for negative ones. Both count: this is the slowest decoder.
     """
     has_time, row, base, polarity = state[HAS_TIME], state[ROW], state[BASE_COLUMN], state[POLARITY]
     t_us = (state[LOOPS] << 24) | (state[HIGH] << 12) | state[LOW]
-    n_events, index, n_other, n_timeless = 0, start, 0, 0
-    while index < len(words) and n_events < limit:
-        word = np.int64(words[index])
-        index += 1
-        kind, payload = word >> 12, word & 0xFFF
-        if (_COMMON_KINDS >> kind) & 1:  # in any order, hence without branches to guess wrong
-            is_event = kind == 0x2
-            row = payload & 0x7FF if kind == 0x0 else row
-            t_us = (t_us & ~0xFFF) | payload if kind == 0x6 else t_us
-            polarity = payload >> 11 if is_event else polarity
-            n_other += (kind == 0x7) | (kind >= 0xE)
-            n_timeless += is_event & (has_time == 0)
+    n_events, index = np.uint64(0), np.uint64(start)
+    n_words, most, one = np.uint64(len(words)), np.uint64(limit), np.uint64(1)
+    n_other, n_timeless = 0, 0
+    while index < n_words and n_events < most:
+        word = np.uint32(words[index])
+        index += one
+        kind, payload = word >> np.uint32(12), np.int64(word & np.uint32(0xFFF))
+        if kind == 0x2:
+            polarity = payload >> 11
             _emit(events, n_events, t_us, payload & 0x7FF, row, polarity)
-            n_events += is_event & (has_time != 0)
+            n_events += np.uint64(has_time)
+            n_timeless += 1 - has_time
+        elif kind == 0x0:
+            row = payload & 0x7FF
+        elif kind == 0x6:
+            t_us = (t_us & ~0xFFF) | payload
+        elif kind == 0x7 or kind >= 0xE:
+            n_other += 1
         elif kind == 0x3:
             polarity = payload >> 11
             base = payload & 0x7FF
@@ -174,10 +179,10 @@ def decode_evt3(
             mask = payload if kind == 0x4 else payload & 0xFF
             column = base
             while mask:
-                if mask & 1 and has_time:
-                    n_events = _emit(events, n_events, t_us, column, row, polarity)
-                elif mask & 1:
-                    n_timeless += 1
+                if mask & 1:
+                    _emit(events, n_events, t_us, column, row, polarity)
+                    n_events += np.uint64(has_time)
+                    n_timeless += 1 - has_time
                 mask >>= 1
                 column += 1
             base += 12 if kind == 0x4 else 8

@@ -153,17 +153,11 @@ def decode_atis40(
 
 
 @njit(cache=True, nogil=True)
-def copy_aedat4(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.int16],
-    y: npt.NDArray[np.int16],
-    on: npt.NDArray[np.int8],
-    events: EventArray,
-    start: int,
-) -> None:
-    """Copy the columns of a batch of dv-processing to ``events`` from ``start`` on."""
-    for index in range(len(t_us)):
-        _emit(events, start + index, t_us[index], x[index], y[index], on[index])
+def copy_aedat4(batch: npt.NDArray[np.void], events: EventArray, start: int) -> None:
+    """Copy a batch of dv-processing to ``events`` from ``start`` on."""
+    for index in range(len(batch)):
+        one = batch[index]
+        _emit(events, start + index, one["timestamp"], one["x"], one["y"], one["polarity"])
 
 
 @njit(cache=True, nogil=True)
