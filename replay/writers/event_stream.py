@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from streamvdib.events import EventPacket, SensorSize
+from streamvdib.events import EventArray, EventPacket, SensorSize
 
 from .encoder import check_fits, check_times
 
@@ -42,10 +42,7 @@ class Encoder:
         elapsed_us = int(events["t_us"][-1]) - self._previous_us
         data = np.empty(5 * len(events) + elapsed_us // 127, dtype=np.uint8)
         n_bytes = _encode(
-            events["t_us"],
-            events["x"],
-            events["y"],
-            events["on"],
+            np.ascontiguousarray(events),
             self._sensor_size.height,
             self._previous_us,
             data,
@@ -59,24 +56,22 @@ class Encoder:
 
 @njit(nogil=True, cache=True)
 def _encode(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
-    on: npt.NDArray[np.bool_],
+    events: EventArray,
     height: int,
     previous_us: int,
     data: npt.NDArray[np.uint8],
 ) -> int:
     n = 0
-    for i in range(t_us.shape[0]):
-        step_us = t_us[i] - previous_us
-        previous_us = t_us[i]
+    for i in range(events.shape[0]):
+        event = events[i]
+        step_us = event["t_us"] - previous_us
+        previous_us = event["t_us"]
         for _ in range(step_us // 127):
             data[n] = 0xFF
             n += 1
-        row = height - 1 - y[i]
-        data[n] = ((step_us % 127) << 1) | on[i]
-        data[n + 1], data[n + 2] = x[i] & 0xFF, x[i] >> 8
+        column, row = event["x"], height - 1 - event["y"]
+        data[n] = ((step_us % 127) << 1) | event["on"]
+        data[n + 1], data[n + 2] = column & 0xFF, column >> 8
         data[n + 3], data[n + 4] = row & 0xFF, row >> 8
         n += 5
     return n

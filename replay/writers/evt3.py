@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from streamvdib.events import EventPacket, SensorSize
+from streamvdib.events import EventArray, EventPacket, SensorSize
 
 from .encoder import check_fits, check_times
 
@@ -50,9 +50,7 @@ class Encoder:
         check_times(events, LARGEST_US, "EVT3")
         turns = ((int(events["t_us"][-1]) >> 12) - int(self._state[0])) // QUARTER_TURN
         words = np.empty(4 * len(events) + turns, dtype="<u2")
-        n_words = _encode(
-            events["t_us"], events["x"], events["y"], events["on"], self._state, words
-        )
+        n_words = _encode(np.ascontiguousarray(events), self._state, words)
         return words[:n_words].tobytes()
 
     def finish(self, file: BinaryIO) -> None:
@@ -61,16 +59,14 @@ class Encoder:
 
 @njit(nogil=True, cache=True)
 def _encode(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
-    on: npt.NDArray[np.bool_],
+    events: EventArray,
     state: npt.NDArray[np.int64],
     words: npt.NDArray[np.uint16],
 ) -> int:
     n = 0
-    for i in range(t_us.shape[0]):
-        high, low = t_us[i] >> 12, t_us[i] & 0xFFF
+    for i in range(events.shape[0]):
+        event = events[i]
+        high, low = event["t_us"] >> 12, event["t_us"] & 0xFFF
         if high != state[0]:
             while high - state[0] > QUARTER_TURN:
                 state[0] += QUARTER_TURN
@@ -83,10 +79,10 @@ def _encode(
             words[n] = TIME_LOW | low
             n += 1
             state[1] = low
-        if y[i] != state[2]:
-            words[n] = ADDRESS_Y | y[i]
+        if event["y"] != state[2]:
+            words[n] = ADDRESS_Y | event["y"]
             n += 1
-            state[2] = y[i]
-        words[n] = ADDRESS_X | (np.int64(on[i]) << 11) | x[i]
+            state[2] = event["y"]
+        words[n] = ADDRESS_X | (np.int64(event["on"]) << 11) | event["x"]
         n += 1
     return n

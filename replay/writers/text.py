@@ -43,28 +43,26 @@ def text_lines(events: EventArray) -> bytes:
     b'-7,0,1,1\n10,345,2,0\n'
     """
     data = np.empty(_LONGEST_LINE * len(events), dtype=np.uint8)
-    n_bytes = _encode(events["t_us"], events["x"], events["y"], events["on"], data)
+    n_bytes = _encode(np.ascontiguousarray(events), data)
     return data[:n_bytes].tobytes()
 
 
 @njit(nogil=True, cache=True)
 def _encode(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
-    on: npt.NDArray[np.bool_],
+    events: EventArray,
     data: npt.NDArray[np.uint8],
 ) -> int:
     n = 0
-    for i in range(t_us.shape[0]):
+    for i in range(events.shape[0]):
+        event = events[i]
         for column in range(4):
-            value = t_us[i]
+            value = event["t_us"]
             if column == 1:
-                value = np.int64(x[i])
+                value = np.int64(event["x"])
             elif column == 2:
-                value = np.int64(y[i])
+                value = np.int64(event["y"])
             elif column == 3:
-                value = np.int64(on[i])
+                value = np.int64(event["on"])
             if value < 0:
                 data[n] = ord("-")
                 n += 1

@@ -31,7 +31,7 @@ class BackgroundActivity:
     def keep(self, events: EventArray) -> npt.NDArray[np.bool_]:
         """Those with an event at a neighbour at most ``support_us`` before."""
         kept = np.empty(len(events), dtype=np.bool_)
-        _keep(events["t_us"], events["x"], events["y"], self._support_us, self._beside_us, kept)
+        _keep(events, self._support_us, self._beside_us, kept)
         return kept
 
 
@@ -42,18 +42,17 @@ def parse(value: str, sensor_size: SensorSize) -> BackgroundActivity:
 
 @njit(nogil=True, cache=True)
 def _keep(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
+    events: EventArray,
     support_us: int,
     beside_us: npt.NDArray[np.int64],
     kept: npt.NDArray[np.bool_],
 ) -> None:
-    for i in range(t_us.shape[0]):
-        row, column = np.int64(y[i]) + 1, np.int64(x[i]) + 1
-        kept[i] = t_us[i] - beside_us[row, column] <= support_us
+    for i in range(events.shape[0]):
+        t_us = events[i]["t_us"]
+        row, column = np.int64(events[i]["y"]) + 1, np.int64(events[i]["x"]) + 1
+        kept[i] = t_us - beside_us[row, column] <= support_us
         own = beside_us[row, column]
         for r in range(row - 1, row + 2):
             for c in range(column - 1, column + 2):
-                beside_us[r, c] = t_us[i]
+                beside_us[r, c] = t_us
         beside_us[row, column] = own

@@ -46,13 +46,7 @@ class HotPixels:
         start = 0
         while start < len(events):
             stop = int(np.searchsorted(times, self._window_end_us))
-            _count(
-                events["x"][start:stop],
-                events["y"][start:stop],
-                self._counts,
-                self._is_hot,
-                kept[start:stop],
-            )
+            _count(events[start:stop], self._counts, self._is_hot, kept[start:stop])
             start = stop
             if start < len(events):
                 self._next_window(int(times[start]))
@@ -81,12 +75,12 @@ def parse(value: str, sensor_size: SensorSize) -> HotPixels:
 
 @njit(nogil=True, cache=True)
 def _count(
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
+    events: EventArray,
     counts: npt.NDArray[np.int32],
     is_hot: npt.NDArray[np.bool_],
     kept: npt.NDArray[np.bool_],
 ) -> None:
-    for i in range(x.shape[0]):
-        counts[y[i], x[i]] += 1
-        kept[i] = not is_hot[y[i], x[i]]
+    for i in range(events.shape[0]):
+        x, y = events[i]["x"], events[i]["y"]
+        counts[y, x] += 1
+        kept[i] = not is_hot[y, x]

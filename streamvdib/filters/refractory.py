@@ -25,7 +25,7 @@ class Refractory:
     def keep(self, events: EventArray) -> npt.NDArray[np.bool_]:
         """Those at least ``period_us`` after the last one of their pixel that stayed."""
         kept = np.empty(len(events), dtype=np.bool_)
-        _keep(events["t_us"], events["x"], events["y"], self._period_us, self._last_us, kept)
+        _keep(events, self._period_us, self._last_us, kept)
         return kept
 
 
@@ -36,14 +36,13 @@ def parse(value: str, sensor_size: SensorSize) -> Refractory:
 
 @njit(nogil=True, cache=True)
 def _keep(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
+    events: EventArray,
     period_us: int,
     last_us: npt.NDArray[np.int64],
     kept: npt.NDArray[np.bool_],
 ) -> None:
-    for i in range(t_us.shape[0]):
-        kept[i] = t_us[i] - last_us[y[i], x[i]] >= period_us
+    for i in range(events.shape[0]):
+        event = events[i]
+        kept[i] = event["t_us"] - last_us[event["y"], event["x"]] >= period_us
         if kept[i]:
-            last_us[y[i], x[i]] = t_us[i]
+            last_us[event["y"], event["x"]] = event["t_us"]

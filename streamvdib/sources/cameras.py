@@ -31,7 +31,11 @@ PREFERENCES = {
 }
 """Scheme -> libraries in the order in which they are tried."""
 
-_EXTRA = {"inivation": "camera-inivation", "prophesee": "camera-prophesee", "camera": "camera-prophesee"}
+_EXTRA = {
+    "inivation": "camera-inivation",
+    "prophesee": "camera-prophesee",
+    "camera": "camera-prophesee",
+}
 
 
 def open_camera(

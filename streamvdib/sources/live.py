@@ -18,7 +18,7 @@ from streamvdib.sources.cutter import PacketCutter
 from streamvdib.sources.feed import Feed
 from streamvdib.sources.live_status import LiveStatus
 from streamvdib.sources.queue import EventQueue
-from streamvdib.sources.timeline import DEFAULT_MAX_GAP_US, Timeline
+from streamvdib.sources.timeline import DEFAULT_MAX_GAP_US, Timeline, warm_up
 
 MAX_READ_US = 100_000
 
@@ -83,6 +83,7 @@ class LiveSource:
         self._is_connected = False
         self._n_received = self._n_reconnections = 0
         self._reached: tuple[int, int] | None = None  # sensor time, and when it was read
+        warm_up()
         self._connect_first()
         self.name = feed.name
         self.sensor_size = feed.sensor_size

@@ -82,6 +82,7 @@ class UdpFeed:
 
     def open(self) -> None:
         """Bind the socket; ``LiveSourceError`` if the address is taken or not ours."""
+        decode_spif(self._words, self._starts[:0], self._stops[:0], 0)  # compiles, before all
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             _enlarge(receiver)

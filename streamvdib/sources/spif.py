@@ -45,16 +45,7 @@ def decode_spif(
         of an event.
     """
     events = empty_events(int((stops - starts).sum()))
-    n_events, n_untimed, n_cut = _decode_spif(
-        words,
-        starts,
-        stops,
-        arrived_us & 0xFFFFFFFF,
-        events["t_us"],
-        events["x"],
-        events["y"],
-        events["on"],
-    )
+    n_events, n_untimed, n_cut = _decode_spif(words, starts, stops, arrived_us & 0xFFFFFFFF, events)
     return events[:n_events], n_untimed, n_cut
 
 
@@ -64,29 +55,27 @@ def _decode_spif(
     starts: npt.NDArray[np.int64],
     stops: npt.NDArray[np.int64],
     arrived_us: int,
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
-    on: npt.NDArray[np.bool_],
+    events: EventArray,
 ) -> tuple[int, int, int]:
     n_events = n_untimed = n_cut = 0
     for k in range(starts.shape[0]):
         i = starts[k]
         while i < stops[k]:
             word = np.int64(words[i])
+            event = events[n_events]
             if word >> 31:
-                t_us[n_events] = arrived_us
+                event["t_us"] = arrived_us
                 n_untimed += 1
                 i += 1
             elif i + 1 < stops[k]:
-                t_us[n_events] = words[i + 1]
+                event["t_us"] = words[i + 1]
                 i += 2
             else:
                 n_cut += 1
                 break
-            x[n_events] = (word >> 16) & 0x7FFF
-            y[n_events] = word & 0x7FFF
-            on[n_events] = (word >> 15) & 1
+            event["x"] = (word >> 16) & 0x7FFF
+            event["y"] = word & 0x7FFF
+            event["on"] = (word >> 15) & 1 == 1
             n_events += 1
     return n_events, n_untimed, n_cut
 

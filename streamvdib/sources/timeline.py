@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from streamvdib.events import EventArray, SensorSize
+from streamvdib.events import EventArray, SensorSize, empty_events
 
 LATE_US = 1_000_000
 JUMP_EVENTS = 64
@@ -95,23 +95,16 @@ class Timeline:
             return events
         if resume_us is not None:
             self._state[RESUME] = resume_us
-        times = np.empty(len(events), dtype=np.int64)
-        keep = np.empty(len(events), dtype=np.bool_)
-        n_kept = _admit(
-            events["t_us"],
-            events["x"],
-            events["y"],
+        admitted = np.array(events, order="C")  # one kind of array: the loop is compiled once
+        n_admitted = _admit(
+            admitted,
             self._sensor_size.width,
             self._sensor_size.height,
             self._is_short,
             self._max_gap_us,
             self._state,
-            times,
-            keep,
         )
-        admitted = events.copy() if n_kept == len(events) else events[keep]
-        admitted["t_us"] = times[:n_kept]
-        return admitted
+        return admitted[:n_admitted]
 
     def place(self, t_us: int) -> int | None:
         """A time that is not an event's, such as a promise of silence; None if it is no use."""
@@ -128,27 +121,28 @@ class Timeline:
         return placed if 0 <= ahead <= self._max_gap_us else None
 
 
+def warm_up() -> None:
+    """Compile, or load what was compiled: seconds in which a device would overflow."""
+    Timeline(SensorSize(1, 1)).admit(empty_events(1))
+
+
 @njit(nogil=True, cache=True)
 def _admit(
-    t_us: npt.NDArray[np.int64],
-    x: npt.NDArray[np.uint16],
-    y: npt.NDArray[np.uint16],
+    events: EventArray,
     width: int,
     height: int,
     is_short: bool,
     max_gap_us: int,
     state: npt.NDArray[np.int64],
-    times: npt.NDArray[np.int64],
-    keep: npt.NDArray[np.bool_],
 ) -> int:
-    """Fill ``keep``, and ``times`` of those kept from its start; return how many were kept."""
-    n_kept = 0
-    for i in range(t_us.shape[0]):
-        keep[i] = False
-        if x[i] >= width or y[i] >= height:
+    """Move those that are admitted to the front of ``events``; return how many they are."""
+    n_admitted = 0
+    for i in range(events.shape[0]):
+        event = events[i]
+        if event["x"] >= width or event["y"] >= height:
             state[OFF_SENSOR] += 1
             continue
-        raw = t_us[i]
+        raw = event["t_us"]
         unwrapped = raw
         if is_short and state[STARTED]:
             unwrapped = state[UNWRAPPED] + (raw - state[RAW] + _HALF) % _FULL - _HALF
@@ -172,7 +166,7 @@ def _admit(
             state[WRAPS] += 1
         state[RAW], state[UNWRAPPED], state[NEWEST] = raw, unwrapped, time
         state[STARTED], state[FRESH], state[RUN] = 1, 0, 0
-        times[n_kept] = time
-        keep[i] = True
-        n_kept += 1
-    return n_kept
+        events[n_admitted] = event
+        events[n_admitted]["t_us"] = time
+        n_admitted += 1
+    return n_admitted
