@@ -7,6 +7,7 @@ Used from one thread. Everything that costs time happens in other threads; a ste
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping
 from types import TracebackType
@@ -23,6 +24,7 @@ from streamvdib.session_log.writer import observer_of
 from streamvdib.shedding import Shedding
 
 _LOG = logging.getLogger(__name__)
+WARM_UP_PACKETS = 100  # then what lives is frozen: the garbage collector need not look at it again
 
 
 class Session:
@@ -54,6 +56,7 @@ class Session:
         self.positions = [position or Position()] * engine.n_streams
         self._about_learner = learner
         self._is_finished = False
+        self._n_packets = 0
         if log is not None:
             engine.observers.append(observer_of(log))
             if engine.targets is not None:
@@ -84,6 +87,9 @@ class Session:
             for frame in frames:
                 self.log.frame(frame)
         self.positions[stream] = self.positions[stream].after(packet)
+        self._n_packets += 1
+        if self._n_packets == WARM_UP_PACKETS:
+            gc.freeze()
         if self.checkpoints is not None and self.checkpoints.is_due:
             self.save()
         return frames

@@ -297,7 +297,7 @@ class Guard:
     def _refuse(self, why: str) -> Weights | None:
         self.counts["refused"] += 1
         self.reason = why
-        _LOG.warning("target refused: %s", why)
+        _LOG.debug("target refused: %s", why)
         return None
 
     def _undo(self, before: Mapping[str, Tensor], why: str) -> Weights | None:

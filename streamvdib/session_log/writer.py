@@ -46,6 +46,8 @@ DEFAULT_FILES = 16
 QUEUE_BYTES = 64 << 20
 RETRY_S = 5.0
 SYNC_S = 1.0
+GATHER_S = 0.1  # records are gathered this long: a thread that wakes for each costs the step dear
+GATHER_BYTES = 1 << 20
 
 
 class _State(NamedTuple):
@@ -108,7 +110,7 @@ class SessionLog:
         self._number = max(numbers, default=0)
         self._path: Path | None = None  # of the section that is being written
         self._n_file_bytes = self._n_waiting_bytes = 0
-        self._in_section = self._closing = self._busy = False
+        self._in_section = self._closing = self._busy = self._hurried = False
         self._may_begin_s = self._synced_s = clock()
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
@@ -142,7 +144,6 @@ class SessionLog:
         with self._changed:
             self._in_section = True
             self._queue.append(_State(state, start))
-            self._changed.notify_all()
         self._write_now()
 
     def packet(self, stream: int, packet: EventPacket) -> None:
@@ -160,7 +161,6 @@ class SessionLog:
         with self._changed:
             if self._in_section:
                 self._queue.append(_State(state))
-                self._changed.notify_all()
         self._write_now()
 
     def target(self, end_us: int, target: npt.NDArray[np.float32] | None) -> None:
@@ -181,7 +181,11 @@ class SessionLog:
     def flush(self, timeout_s: float = 60.0) -> bool:
         """Wait until all is written or has failed; False: it took longer."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._queue and not self._busy, timeout_s)
+            self._hurried = True
+            self._changed.notify_all()
+            done = self._changed.wait_for(lambda: not self._queue and not self._busy, timeout_s)
+            self._hurried = False
+            return done
 
     def end(self) -> None:
         """End the section in order; another engine may begin the next."""
@@ -211,7 +215,8 @@ class SessionLog:
                 return
             self._queue.append(record)
             self._n_waiting_bytes += len(record)
-            self._changed.notify_all()
+            if self._n_waiting_bytes > GATHER_BYTES:
+                self._changed.notify_all()
         self._write_now()
 
     def _break(self, why: str) -> None:
@@ -228,7 +233,7 @@ class SessionLog:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._queue) or self._closing, SYNC_S)
+                self._changed.wait_for(self._must_write, GATHER_S)
                 if not self._queue and self._closing:
                     return
                 items = list(self._queue)
@@ -238,6 +243,10 @@ class SessionLog:
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
+
+    def _must_write(self) -> bool:
+        is_much = self._n_waiting_bytes > GATHER_BYTES
+        return self._closing or (bool(self._queue) and (self._hurried or is_much))
 
     def _write_now(self) -> None:
         if self._thread is None:
