@@ -92,7 +92,7 @@ class Learning:
         else:
             self._learner.restart()
         words = self._arguments.targets.replace("{stem}", Path(uri).stem)
-        self._targets = open_targets(words, engine.model)
+        self._targets = open_targets(words, engine.model, engine.geometry)
         engine.learner, engine.targets = self._learner, self._targets
         if self._scores is not None:
             engine.update_observers.append(

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from streamvdib.errors import ConfigurationError, TargetError
 from streamvdib.events import EventPacket
+from streamvdib.geometry import Geometry
 from streamvdib.model import Model
 
 Target = npt.NDArray[np.float32]
@@ -36,8 +37,8 @@ class PacketWatcher(Protocol):
 class FixedTarget:
     """The same for the whole stream."""
 
-    def __init__(self, value: Target, n_streams: int = 1) -> None:
-        self._value = np.repeat(_checked(value)[None], n_streams, 0)
+    def __init__(self, value: Target) -> None:
+        self._value = _checked(value)[None]
 
     def at(self, end_us: int) -> Target | None:
         """See ``Targets``."""
@@ -69,23 +70,32 @@ class SensorFrames:
     Memory: one image.
 
     Args:
-        output_shape: (height, width) that the model gives.
+        output_shape: (height, width) that the model gives for each lane.
+        geometry: how the sensor feeds the lanes; frames are cut and tiled as it does. Without
+            it a frame is resized as a whole.
         once: hand each frame out for the first step at or after it only.
     """
 
-    def __init__(self, output_shape: tuple[int, ...], *, once: bool = True) -> None:
+    def __init__(
+        self,
+        output_shape: tuple[int, ...],
+        geometry: Geometry | None = None,
+        *,
+        once: bool = True,
+    ) -> None:
         if len(output_shape) != 2:
             raise ConfigurationError(
                 f"the sensor's frames need a model with images as output; it gives {output_shape}"
             )
-        self.output_shape, self.once = output_shape, once
+        self.output_shape, self.geometry, self.once = output_shape, geometry, once
         self._waiting: list[tuple[int, Target]] = []
         self._last: Target | None = None
 
     def watch(self, packet: EventPacket) -> None:
         """See ``PacketWatcher``."""
         for image in packet.images:
-            self._waiting.append((image.t_us, _resized(image.pixels, self.output_shape)))
+            lanes = _lanes(image.pixels, self.output_shape, self.geometry)
+            self._waiting.append((image.t_us, lanes))
 
     def at(self, end_us: int) -> Target | None:
         """See ``Targets``."""
@@ -94,14 +104,19 @@ class SensorFrames:
             self._last, came = self._waiting.pop(0)[1], True
         if self._last is None or (self.once and not came):
             return None
-        return self._last[None]
+        return self._last
 
 
 Targets = FixedTarget | TimedTargets | SensorFrames
 
 
-def open_targets(description: str, model: Model) -> Targets:
+def open_targets(description: str, model: Model, geometry: Geometry | None = None) -> Targets:
     """Targets from a word of the command line (module docstring).
+
+    Args:
+        description: the word.
+        model: what should come to give them.
+        geometry: of the engine; the sensor's own frames are cut and tiled as it does.
 
     Raises:
         TargetError: a file cannot be read or its shapes do not fit.
@@ -114,7 +129,7 @@ def open_targets(description: str, model: Model) -> Targets:
     if kind == "label" and rest:
         return FixedTarget(_one_hot(rest, shape))
     if description == "frames":
-        return SensorFrames(shape)
+        return SensorFrames(shape, geometry)
     if description.endswith(".npz"):
         return _read_npz(Path(description), shape)
     raise ConfigurationError(
@@ -142,6 +157,30 @@ def read_image(path: Path, shape: tuple[int, ...]) -> Target:
     except (OSError, UnidentifiedImageError) as error:
         raise TargetError(f"{path} must be a picture; {error}") from None
     return _resized(grey, shape)
+
+
+def _lanes(
+    pixels: npt.NDArray[np.uint8], shape: tuple[int, ...], geometry: Geometry | None
+) -> Target:
+    """What each lane should give for a frame of the whole sensor, (n_lanes, *shape)."""
+    if geometry is None:
+        return _resized(pixels, shape)[None]
+    box = geometry.crop
+    if pixels.shape != (geometry.sensor.height, geometry.sensor.width):
+        raise TargetError(
+            f"the sensor's frames must have its size {geometry.sensor}; "
+            f"got {pixels.shape[1]}x{pixels.shape[0]}"
+        )
+    inside = pixels[box.y : box.y + box.height, box.x : box.x + box.width]
+    height, width = (size * geometry.downsample for size in geometry.tile or geometry.area)
+    parts = [
+        inside[top : top + height, left : left + width]
+        for top, left in (
+            (row * geometry.downsample, column * geometry.downsample)
+            for row, column in geometry.corners
+        )
+    ]
+    return np.stack([_resized(part, shape) for part in parts])
 
 
 def _resized(pixels: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> Target:

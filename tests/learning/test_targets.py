@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from streamvdib.errors import ConfigurationError, TargetError
-from streamvdib.events import EventPacket, TimedImage, empty_events
+from streamvdib.events import EventPacket, SensorSize, TimedImage, empty_events
+from streamvdib.geometry import Box, Geometry
 from streamvdib.learning.targets import (
     FixedTarget,
     SensorFrames,
@@ -47,6 +48,17 @@ def test_sensor_frames_may_stay_until_the_next() -> None:
     frames.watch(EventPacket(empty_events(), 10, (TimedImage(5, np.zeros((4, 4), np.uint8)),)))
     assert frames.at(6) is not None
     assert frames.at(10_000) is not None
+
+
+def test_sensor_frames_are_cut_as_the_sensor_is() -> None:
+    """A 4 x 6 sensor, its middle 2 x 4 in two tiles; each tile's own part of the frame."""
+    geometry = Geometry(SensorSize(6, 4), Box(1, 1, 4, 2), tile=(2, 2))
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    frames = SensorFrames((2, 2), geometry)
+    frames.watch(EventPacket(empty_events(), 10, (TimedImage(5, pixels),)))
+    found = frames.at(10)
+    assert found is not None
+    assert np.rint(found * 255).tolist() == [[[7, 8], [13, 14]], [[9, 10], [15, 16]]]
 
 
 def test_an_image_file_is_resized_to_the_models_output(tmp_path: Path) -> None:
