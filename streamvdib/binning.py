@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,18 @@ from streamvdib.events import EventArray, EventPacket
 from streamvdib.geometry import Geometry
 from streamvdib.input_steps import InputSteps
 
+if TYPE_CHECKING:
+    from streamvdib.backends.quick_binning import QuickBinning
+
 DEFAULT_MAX_GAP_US = 60_000_000
 MAX_CHUNK_STEPS = 1024
+
+
+def quick_binning(binner: Binner) -> QuickBinning:
+    """The compiled pass; numba is loaded here and not before."""
+    from streamvdib.backends.quick_binning import QuickBinning
+
+    return QuickBinning(binner)
 
 
 @dataclass
@@ -46,7 +57,8 @@ class Binner:
     """Collects events into steps, and gives out the steps that are complete.
 
     Memory: the active inputs of the step that is open, and one chunk of steps while it is given
-    out.
+    out. ``compiled``: ordinary packets take one compiled pass (``backends.quick_binning``); this
+    module is their reference, and takes all others.
     """
 
     def __init__(
@@ -56,6 +68,7 @@ class Binner:
         *,
         policy: str = "raise",
         max_gap_us: int = DEFAULT_MAX_GAP_US,
+        compiled: bool = True,
     ) -> None:
         if policy not in ("raise", "count"):
             raise ConfigurationError(f"a policy must be raise or count; got {policy!r}")
@@ -71,6 +84,7 @@ class Binner:
         self.next_step = 0  # number of the open step
         self.restarting = False  # whether the next chunk must say that it restarts
         self.pending: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)  # targets, open step
+        self._quick = quick_binning(self) if compiled else None
 
     def push(self, packet: EventPacket) -> Iterator[InputSteps]:
         """Take a packet; give the steps that it completes, in order.
@@ -79,6 +93,10 @@ class Binner:
             EventOrderError: time runs back or jumps, under the policy "raise".
             EventRangeError: an event lies off the sensor, under the policy "raise".
         """
+        quick = self._quick.push(packet) if self._quick is not None else None
+        if quick is not None:
+            yield from quick
+            return
         events = self._on_sensor(packet.events)
         self.counters.events += len(packet.events)
         for part in self._parts(events):
@@ -178,13 +196,18 @@ class Binner:
 
     def _chunk(self, keys: npt.NDArray[np.int64], n_steps: int) -> InputSteps:
         """Sorted, distinct keys (step, lane, input) as input steps."""
+        rows, indices = np.divmod(keys, self.n_inputs)
+        offsets = np.searchsorted(rows, np.arange(n_steps * self.geometry.n_lanes + 1))
+        return self.chunk(offsets.astype(np.int64), indices.astype(np.int32))
+
+    def chunk(self, offsets: npt.NDArray[np.int64], indices: npt.NDArray[np.int32]) -> InputSteps:
+        """Close the steps whose active inputs are given (see ``InputSteps``)."""
         assert self.open_us is not None
         n_lanes = self.geometry.n_lanes
-        rows, indices = np.divmod(keys, self.n_inputs)
-        offsets = np.searchsorted(rows, np.arange(n_steps * n_lanes + 1))
+        n_steps = (len(offsets) - 1) // n_lanes
         inputs = InputSteps(
-            offsets.astype(np.int64),
-            indices.astype(np.int32),
+            offsets,
+            indices,
             n_lanes,
             self.n_inputs,
             self.next_step,
