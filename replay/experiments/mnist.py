@@ -87,7 +87,7 @@ def mnist_configuration(run: Run, folder: str, seed: int) -> Configuration:
     training: dict[str, Any] = {
         "batch": BATCH[run.encoding],
         "examples": run.examples,
-        "validate_every": max(1, run.examples // 20),
+        "validate_every": max(1000, run.examples // 20),
         **TRAINING[run.method],
     }
     return configuration_from(

@@ -56,7 +56,7 @@ def _configuration(arguments: argparse.Namespace) -> Any:
         key, equals, value = pair.partition("=")
         if not equals:
             raise ConfigurationError(f"--data must be KEY=VALUE; got {pair!r}")
-        data[key] = value
+        data[key] = _value(value)
     configuration = replace(configuration, data=data)
     if arguments.seed is not None:
         configuration = replace(configuration, seed=arguments.seed)
@@ -64,6 +64,16 @@ def _configuration(arguments: argparse.Namespace) -> Any:
         schedule = replace(configuration.training, examples=arguments.examples)
         configuration = replace(configuration, training=schedule)
     return configuration
+
+
+def _value(text: str) -> Any:
+    """A number or truth value if it reads as one in TOML, else the text itself."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _finish(out: Path, name: str, scores: dict[str, float]) -> None:
