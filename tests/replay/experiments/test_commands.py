@@ -98,8 +98,9 @@ def test_reproduce_predictive_coding_writes_its_report(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_reproduce_mnist_writes_its_report(tmp_path: Path, shared_data: Path) -> None:
-    arguments = ["--mnist", str(shared_data / "mnist"), "--examples", "32", "--out", str(tmp_path),
-                 "--methods", "pathwise", "--paper-examples", "0", "--encodings", "ttfs"]  # fmt: skip
+    few = ["--examples", "32", "--methods", "pathwise", "--paper-examples", "0"]
+    where = ["--mnist", str(shared_data / "mnist"), "--out", str(tmp_path)]
+    arguments = [*where, *few, "--encodings", "ttfs"]
     assert main(["reproduce", "mnist", *arguments]) == 0
     numbers = json.loads((tmp_path / "mnist.json").read_text())
     assert [r["view"] for r in numbers["results"]] == ["window", "rate"]
