@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamvdib import randomness
+from streamvdib.learning.decoder_signal import windows_at
 from streamvdib.learning.fast_draws import draws
 from streamvdib.learning.filters import response_matrices
 from streamvdib.learning.sequence import run_sequence
@@ -88,3 +89,18 @@ def test_other_neurons_are_refused_by_name() -> None:
     model = tiny_model(layers=layers)
     with pytest.raises(ConfigurationError, match="srm"):
         run_sequence(model.encoder, model.weights, random_spikes(2, 1, 4), lane_keys(0, 1))
+
+
+def test_windows_by_hand() -> None:
+    """Steps 1, 2, 3, 4: the windows of three that end with the second and the fourth."""
+    steps = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(4, 1, 1)
+    found = windows_at(steps, [1, 3], 3)
+    assert found.shape == (2, 3, 1)
+    assert found[:, :, 0].tolist() == [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]
+
+
+def test_windows_keep_lanes_together() -> None:
+    """Decode first, then lane: row 2 is the first lane of the second decode."""
+    steps = torch.arange(12.0).view(3, 2, 2)  # (steps, lanes, neurons)
+    found = windows_at(steps, [0, 2], 2)
+    assert found[2].tolist() == [[4.0, 5.0], [8.0, 9.0]]
