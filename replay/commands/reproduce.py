@@ -17,6 +17,8 @@ EXPERIMENTS: dict[str, tuple[str, str]] = {
     "davis": ("davis_command", "a DAVIS recording that teaches itself from its own frames"),
     "mnist-dvs": ("mnist_dvs_command", "naturalizing MNIST-DVS, section 6.3 of the VDIB paper"),
     "mnist": ("mnist_command", "naturalizing MNIST, Table 1 of the VDIB paper"),
+    "spiking-autoencoder": ("spiking_autoencoder_command", "autoencoders that learn on potentials"),
+    "audio-to-image": ("audio_to_image_command", "spoken digits call up images of digits"),
 }
 """Name -> module in ``replay/experiments``, and what ``--help`` says of it."""
 

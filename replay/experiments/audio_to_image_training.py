@@ -165,7 +165,8 @@ def nearest_mse(counts: Tensor, images: Tensor) -> float:
 
 def _unit(images: Tensor) -> Tensor:
     centred = images.double() - images.double().mean(1, keepdim=True)
-    return centred / centred.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    unit: Tensor = centred / centred.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    return unit
 
 
 def looks_like(counts: Tensor, images: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def train_twin(
         batch = images[chosen]
         output = network(batch)
         optimiser.zero_grad()
-        functional.mse_loss(output, batch).backward()
+        functional.mse_loss(output, batch).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         curve.append((number + 1, normalised_mse(output.detach(), batch)))
     return network, curve

@@ -24,7 +24,8 @@ from streamvdib.learning.membrane_potential import (
 )
 from streamvdib.neurons.lif_hard_reset import LIFHardReset
 
-INITIALISATIONS = ("linear", "he")
+INITIALISATIONS = ("linear", "he", "balanced")
+BALANCED_CURRENT = 0.3  # of a hidden neuron on the mean image, in units of the threshold
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class AutoencoderSettings:
         max_rate: spikes per step of a white pixel.
         batch_size: images per update.
         epochs: passes over the images.
-        initialisation: "linear" (torch's Linear) or "he" (normal, variance 2 / n_inputs).
+        initialisation: "linear" (torch's Linear), "he" (normal, variance 2 / n_inputs), or
+            "balanced" (He's, and every hidden neuron gets the same current on the mean image).
         final_rate: the learning rate goes linearly from 1 to this part of itself.
         seed: of weights, order and spikes.
         rule: constants of the learning rule.
@@ -86,13 +88,15 @@ def dense_network(sizes: tuple[int, ...], leak: float) -> Encoder:
     )
 
 
-def initial_weights(encoder: Encoder, initialisation: str, seed: int) -> Weights:
-    """Weights without biases."""
+def initial_weights(
+    encoder: Encoder, initialisation: str, seed: int, mean_input: Tensor | None = None
+) -> Weights:
+    """Weights without biases; ``mean_input``, (n_inputs,), is what "balanced" ones need."""
     generator = torch.Generator().manual_seed(seed)
     weights = without_bias(encoder.initial_weights(generator))
     if initialisation == "linear":
         return weights
-    if initialisation != "he":
+    if initialisation not in INITIALISATIONS:
         raise ConfigurationError(
             f"the initialisation must be one of {', '.join(INITIALISATIONS)}; got {initialisation}"
         )
@@ -101,7 +105,21 @@ def initial_weights(encoder: Encoder, initialisation: str, seed: int) -> Weights
         shape = layer.synapses.shape
         normal = torch.randn(shape, generator=generator) * math.sqrt(2.0 / shape[1])
         drawn.append(LayerWeights(normal, layer.feedback, layer.bias))
+    if initialisation == "balanced":
+        assert mean_input is not None
+        drawn[0] = replace(drawn[0], synapses=balanced(drawn[0].synapses[0], mean_input)[None])
     return tuple(drawn)
+
+
+def balanced(matrix: Tensor, mean_input: Tensor) -> Tensor:
+    """The matrix (n_inputs, n_neurons) with ``BALANCED_CURRENT`` for every neuron on the mean.
+
+    Without it, what all images share decides: half of the neurons spike at every step, and the
+    other half never.
+    """
+    unit = mean_input / mean_input.square().sum()
+    wanted = BALANCED_CURRENT - mean_input @ matrix
+    return matrix + torch.outer(unit, wanted)
 
 
 def poisson_steps(rates: Tensor, n_steps: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -148,7 +166,9 @@ def train(
     encoder = dense_network((images.shape[1], settings.n_hidden, images.shape[1]), settings.leak)
     rule = MembranePotentialRule(
         encoder,
-        initial_weights(encoder, settings.initialisation, settings.seed),
+        initial_weights(
+            encoder, settings.initialisation, settings.seed, images.mean(0) * settings.max_rate
+        ),
         n_lanes=settings.batch_size,
         n_steps=settings.n_steps,
         settings=settings.rule,

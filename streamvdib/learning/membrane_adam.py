@@ -10,7 +10,7 @@ forgets them with it: call ``forget`` when a sequence begins. Without, it is ord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class StepAdam:
         mean_decay: b1.
         square_decay: b2.
         epsilon: e.
+        rate_factors: of every weight tensor, times r; all 1 by default.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class StepAdam:
         mean_decay: float = 0.9,
         square_decay: float = 0.999,
         epsilon: float = 1e-8,
+        rate_factors: Sequence[float] | None = None,
     ) -> None:
         if not all(weight.is_contiguous() for weight in weights):
             raise ConfigurationError("Adam in place requires contiguous weights; call contiguous()")
@@ -48,6 +50,7 @@ class StepAdam:
         self.epsilon = epsilon
         self.n_steps = 0
         self._weights = list(weights)
+        self._factors = list(rate_factors or [1.0] * len(self._weights))
         self._means = [torch.zeros_like(weight) for weight in weights]
         self._squares = [torch.zeros_like(weight) for weight in weights]
 
@@ -69,22 +72,39 @@ class StepAdam:
                     f"gradients must be finite; that of layer {index} is not. The weights are "
                     "those of the step before; lower the learning rate."
                 )
+        if len(gradients) != len(self._weights):
+            raise ConfigurationError(
+                f"Adam requires one gradient per weight, {len(self._weights)}; got {len(gradients)}"
+            )
         self.n_steps += 1
-        for weight, gradient, mean, square in zip(
-            self._weights, gradients, self._means, self._squares, strict=True
-        ):
+        for index, gradient in enumerate(gradients):
+            weight = self._weights[index]
             if weight.device.type == "cpu" and weight.dtype == torch.float32:
-                self._compiled(weight, gradient.contiguous(), mean, square)
+                self._compiled(index, gradient.contiguous())
             else:
-                self._reference(weight, gradient, mean, square)
+                self._reference(index, gradient)
 
-    def _compiled(self, weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that changes but the weights, by name."""
+        named = {"n_steps": torch.tensor(self.n_steps)}
+        for index, (mean, square) in enumerate(zip(self._means, self._squares, strict=True)):
+            named |= {f"mean.{index}": mean, f"square.{index}": square}
+        return named
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what ``tensors`` gave."""
+        self.n_steps = int(tensors["n_steps"])
+        for index, (mean, square) in enumerate(zip(self._means, self._squares, strict=True)):
+            mean.copy_(tensors[f"mean.{index}"])
+            square.copy_(tensors[f"square.{index}"])
+
+    def _compiled(self, index: int, gradient: Tensor) -> None:
         adam_in_place(
-            weight.view(-1).numpy(),
+            self._weights[index].view(-1).numpy(),
             gradient.view(-1).numpy(),
-            mean.view(-1).numpy(),
-            square.view(-1).numpy(),
-            self.learning_rate,
+            self._means[index].view(-1).numpy(),
+            self._squares[index].view(-1).numpy(),
+            self.learning_rate * self._factors[index],
             self.mean_decay,
             self.square_decay,
             self.n_steps,
@@ -92,10 +112,11 @@ class StepAdam:
             self.weight_decay,
         )
 
-    def _reference(self, weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor) -> None:
+    def _reference(self, index: int, gradient: Tensor) -> None:
+        weight, mean, square = self._weights[index], self._means[index], self._squares[index]
         slope = gradient + self.weight_decay * weight
         mean.lerp_(slope, 1.0 - self.mean_decay)
         square.lerp_(slope.square(), 1.0 - self.square_decay)
         corrected = (square / (1.0 - self.square_decay**self.n_steps)).sqrt()
-        rate = self.learning_rate / (1.0 - self.mean_decay**self.n_steps)
-        weight -= rate * mean / (corrected + self.epsilon)
+        rate = self.learning_rate * self._factors[index]
+        weight -= rate / (1.0 - self.mean_decay**self.n_steps) * mean / (corrected + self.epsilon)

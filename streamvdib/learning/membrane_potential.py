@@ -13,7 +13,7 @@ goes back through the layers of step t only; the past enters through the traces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from streamvdib.connections import Dense
 from streamvdib.encoder import Encoder, LayerWeights, Weights
-from streamvdib.errors import ConfigurationError, TargetError
+from streamvdib.errors import CheckpointError, ConfigurationError, TargetError
 from streamvdib.learning.membrane_adam import StepAdam
 from streamvdib.learning.membrane_trace import ResetTrace, reset_horizon
 from streamvdib.neurons.lif_hard_reset import LIFHardReset
@@ -39,6 +39,8 @@ class MembranePotentialSettings:
         forgets_moments: Adam's moments run over the steps of one sequence, as in the paper;
             False keeps them from sequence to sequence (ordinary Adam).
         square_decay: Adam's b2.
+        hidden_rate: learning rate of the layers before the readout, as a part of its own; at 0
+            they keep their weights, and their gradients are not worked out.
     """
 
     learning_rate: float = 5e-4
@@ -46,6 +48,7 @@ class MembranePotentialSettings:
     masked: bool = True
     forgets_moments: bool = True
     square_decay: float = 0.999
+    hidden_rate: float = 1.0
 
 
 def potential_error(
@@ -99,6 +102,8 @@ class MembranePotentialRule:
             layer.synapses[0].t().to(device, torch.float32, copy=True).contiguous()
             for layer in weights
         ]
+        n_fixed = len(self._matrices) - 1 if self.settings.hidden_rate == 0.0 else 0
+        self.n_fixed = n_fixed  # layers in front that do not learn
         self._rest = [(layer.feedback.to(device), layer.bias.to(device)) for layer in weights]
         self._traces = [
             ResetTrace(
@@ -109,13 +114,14 @@ class MembranePotentialRule:
                 horizon=reset_horizon(neuron.leak, n_steps),
                 device=device,
             )
-            for matrix, neuron in zip(self._matrices, self.neurons, strict=True)
+            for matrix, neuron in zip(self._matrices[n_fixed:], self.neurons[n_fixed:], strict=True)
         ]
         self.adam = StepAdam(
-            self._matrices,
+            self._matrices[n_fixed:],
             learning_rate=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
             square_decay=self.settings.square_decay,
+            rate_factors=[self.settings.hidden_rate] * (len(self._traces) - 1) + [1.0],
         )
 
     @property
@@ -125,6 +131,31 @@ class MembranePotentialRule:
             LayerWeights(matrix.t()[None], feedback, bias)
             for matrix, (feedback, bias) in zip(self._matrices, self._rest, strict=True)
         )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, traces and moments, by name; see ``load_tensors``."""
+        named = {f"weights.{index}": matrix for index, matrix in enumerate(self._matrices)}
+        for index, trace in enumerate(self._traces):
+            named |= {f"trace.{index}.{name}": value for name, value in trace.tensors().items()}
+        return named | {f"adam.{name}": value for name, value in self.adam.tensors().items()}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what ``tensors`` gave.
+
+        Raises:
+            CheckpointError: a tensor is missing or has another shape.
+        """
+        for name, value in self.tensors().items():
+            if name not in tensors or tensors[name].shape != value.shape:
+                raise CheckpointError(
+                    f"a checkpoint of this rule must hold {name!r} of shape {tuple(value.shape)}; "
+                    "it does not. Continue with the model and the settings it was made with."
+                )
+        for index, matrix in enumerate(self._matrices):
+            matrix.copy_(tensors[f"weights.{index}"])
+        for index, trace in enumerate(self._traces):
+            trace.load_tensors(_of(tensors, f"trace.{index}."))
+        self.adam.load_tensors(_of(tensors, "adam."))
 
     def begin(self) -> None:
         """A new sequence starts in every lane."""
@@ -148,11 +179,11 @@ class MembranePotentialRule:
     def watch_step(self, inputs: Tensor, layers: Sequence[NeuronState]) -> None:
         """Take in what every layer received at step t."""
         received = [inputs, *(layer.spikes for layer in layers[:-1])]
-        for trace, spikes in zip(self._traces, received, strict=True):
+        for trace, spikes in zip(self._traces, received[self.n_fixed :], strict=True):
             trace.push(spikes)
 
     def gradients(self, layers: Sequence[NeuronState], target: Tensor) -> list[Tensor]:
-        """dL/dW of every layer at step t, mean over lanes, each (n_outputs, n_inputs)."""
+        """dL/dW of every layer that learns at step t, mean over lanes, (n_outputs, n_inputs)."""
         if target.shape != layers[-1].spikes.shape:
             raise TargetError(
                 f"target spikes must have shape {tuple(layers[-1].spikes.shape)}; "
@@ -166,9 +197,9 @@ class MembranePotentialRule:
         )
         factor = error * (-1.0 / self.n_lanes)
         gradients = []
-        for index in range(len(layers) - 1, -1, -1):
-            gradients.append(self._traces[index].gradient(factor))
-            if index > 0:
+        for index in range(len(layers) - 1, self.n_fixed - 1, -1):
+            gradients.append(self._traces[index - self.n_fixed].gradient(factor))
+            if index > self.n_fixed:
                 below = layers[index - 1].membrane_potential
                 derivative = self.neurons[index - 1].spike_derivative(below)
                 factor = (factor @ self._matrices[index]) * derivative
@@ -176,8 +207,13 @@ class MembranePotentialRule:
 
     def clear(self, layers: Sequence[NeuronState]) -> None:
         """Clear the traces of the neurons that spiked at step t."""
-        for trace, layer in zip(self._traces, layers, strict=True):
+        for trace, layer in zip(self._traces, layers[self.n_fixed :], strict=True):
             trace.clear(layer.spikes)
+
+
+def _of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries below ``prefix``, without it."""
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _hard_reset(neuron: object) -> LIFHardReset:

@@ -16,6 +16,7 @@ scaled row of the history of xbar per neuron that has been reset and has an erro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -109,6 +110,16 @@ class ResetTrace:
     def clear(self, spikes: Tensor) -> None:
         """Clear the trace of the neurons that spiked at t, (n_lanes, n_outputs)."""
         self._age.masked_fill_(spikes > 0, 0)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that changes, by name."""
+        return {"ring": self._ring, "age": self._age, "slot": torch.tensor(self._slot)}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what ``tensors`` gave."""
+        self._ring.copy_(tensors["ring"])
+        self._age.copy_(tensors["age"])
+        self._slot = int(tensors["slot"])
 
     def _before_reset(self, factor: Tensor) -> Tensor:
         """The same as the compiled loop, one matrix product per distinct age."""

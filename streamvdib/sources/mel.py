@@ -119,13 +119,14 @@ class MelFrames:
         spectrum = np.fft.rfft(self._samples * self._hann, self._n_fft)
         power = np.square(np.abs(spectrum) * 2.0 / self._hann.sum())
         decibels = 10.0 * np.log10(self._filters @ power + 10.0 ** (SILENCE_DB / 10.0))
-        return decibels.astype(np.float32)
+        return np.asarray(decibels, dtype=np.float32)
 
 
 def picture(frames_db: npt.NDArray[np.float32], settings: MelSettings) -> Samples:
     """Brightness in [0, 1] of frames in dB, same shape."""
     top = max(float(frames_db.max()), settings.quietest_db)
-    return np.clip(1.0 + (frames_db - top) / settings.range_db, 0.0, 1.0).astype(np.float32)
+    brightness = np.clip(1.0 + (frames_db - top) / settings.range_db, 0.0, 1.0)
+    return np.asarray(brightness, dtype=np.float32)
 
 
 class MelWindow:

@@ -52,7 +52,7 @@ class WavReader:
     @property
     def frame_bytes(self) -> int:
         """Bytes of one sample of all channels."""
-        return self.n_channels * self.bits // 8
+        return int(self.n_channels * self.bits // 8)
 
     def blocks(self, n_samples: int) -> Iterator[Samples]:
         """Blocks of ``n_samples``, the last one shorter; channels averaged, (n,)."""
@@ -129,7 +129,7 @@ def samples_of(data: bytes, kind: int, bits: int, n_channels: int) -> Samples:
         values /= 2.0 ** (bits - 1)
     if not np.isfinite(values).all():
         values = np.nan_to_num(values, posinf=1.0, neginf=-1.0)
-    return values.reshape(-1, n_channels).mean(1).astype(np.float32)
+    return np.asarray(values.reshape(-1, n_channels).mean(1), dtype=np.float32)
 
 
 def read_fully(stream: BinaryIO, n_bytes: int) -> bytes:
