@@ -9,6 +9,7 @@ the error is kept for the caller to show, and decoding goes on.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,6 +99,11 @@ class Recorder:
             error=self._error,
         )
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the disk has refused."""
+        return self._error is not None
+
     def close(self) -> None:
         """Write what is waiting and complete the file; safe to call twice.
 
@@ -144,13 +150,23 @@ class Recorder:
 class RecordedSource:
     """Another source whose packets are recorded as they pass. Memory: the recorder's."""
 
-    def __init__(self, source: EventSource, recorder: Recorder) -> None:
-        """Record what ``source`` gives; both are closed with this."""
+    def __init__(
+        self, source: EventSource, recorder: Recorder, *, tell: Callable[[str], None] | None = None
+    ) -> None:
+        """Record what ``source`` gives; both are closed with this.
+
+        Args:
+            source: goes on whatever happens to the recording.
+            recorder: of the same sensor.
+            tell: is told once, when the recording fails; a line on standard error without it.
+        """
         self.recorder = recorder
         self.sensor_size = source.sensor_size
         self.is_live = source.is_live
         self.name = source.name
         self._source = source
+        self._tell = tell or _tell_on_standard_error
+        self._has_told = False
 
     @property
     def counters(self) -> dict[str, int]:
@@ -161,9 +177,20 @@ class RecordedSource:
         """The source's packets."""
         for packet in self._source:
             self.recorder.push(packet)
+            self._tell_of_failure()
             yield packet
 
     def close(self) -> None:
         """Close the source, then complete the file."""
         self._source.close()
         self.recorder.close()
+        self._tell_of_failure()
+
+    def _tell_of_failure(self) -> None:
+        if not self._has_told and self.recorder.has_failed:
+            self._has_told = True
+            self._tell(str(self.recorder.status()))
+
+
+def _tell_on_standard_error(line: str) -> None:
+    sys.stderr.write(f"streamvdib: {line}\n")

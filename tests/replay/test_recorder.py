@@ -110,7 +110,8 @@ def test_a_full_disk_ends_the_recording_with_an_error_while_decoding_goes_on(
     disk.may_write.set()
     recorder = Recorder(path, tools.size, writer=disk)
     events = tools.some_events(10_000)
-    source = RecordedSource(tools.MemorySource(tools.cut(events)), recorder)
+    told: list[str] = []
+    source = RecordedSource(tools.MemorySource(tools.cut(events)), recorder, tell=told.append)
     passed = 0
     for packet in source:
         passed += len(packet.events)
@@ -120,7 +121,8 @@ def test_a_full_disk_ends_the_recording_with_an_error_while_decoding_goes_on(
     status = recorder.status()
     assert passed == 10_000
     assert isinstance(status.error, SinkError)
-    assert "STOPPED" in str(status)
+    assert len(told) == 1
+    assert "STOPPED: a.svr: the disk must take the events; No space left on device" in told[0]
     assert status.n_given == status.n_written + status.n_dropped
     assert np.array_equal(read(path), events[: status.n_written])
 

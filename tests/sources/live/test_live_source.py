@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from streamvdib.sources import EventSource
 from streamvdib.sources.devices import DeviceFeed
 from streamvdib.sources.feed import Batch
 from streamvdib.sources.live import LiveOptions, LiveSource
+from streamvdib.sources.watched import WatchedSource
 
 GONE = LiveSourceError("scripted: it has gone")
 
@@ -295,3 +297,44 @@ def test_losses_that_a_library_reports_are_counted_over_reconnections(tools: Any
         feed.read(0.0)
         feed.close()
     assert feed.counters["lost_in_device"] == 6
+
+
+class RecordedPackets:
+    """A recording of 40 packets of 100 events."""
+
+    name, is_live, sensor_size = "recorded", False, SensorSize(9, 9)
+
+    def __init__(self, packet: EventPacket) -> None:
+        self.counters = {"late": 2, "off_sensor": 0}
+        self._packet = packet
+
+    def __iter__(self) -> Any:
+        return iter([self._packet] * 40)
+
+    def close(self) -> None: ...
+
+
+def test_every_second_a_line_says_how_it_goes(tools: Any) -> None:
+    """A packet of 100 events every 100 ms is 1,000 events a second."""
+    clock, stream = tools.FakeClock(), io.StringIO()
+    packet = EventPacket(tools.some_events(100), 10_000)
+    watched = WatchedSource(RecordedPackets(packet), clock=clock, stream=stream)
+    for _ in watched:
+        clock.time_us += 100_000
+    assert set(stream.getvalue().splitlines()[1:]) == {"recorded: 1000 ev/s, late 2"}
+
+
+def test_the_line_of_a_live_source_is_its_status(tools: Any) -> None:
+    clock, stream = tools.FakeClock(), io.StringIO()
+
+    def wait() -> None:
+        clock.time_us += 2_000_000
+
+    script = [wait, Batch(tools.some_events(100))]
+    live = LiveSource(tools.ScriptedFeed(script), LiveOptions(clock_rate=0.0), clock=clock)
+    watched = WatchedSource(live, clock=clock, stream=stream)
+    n_events = sum(len(packet.events) for packet in watched)
+    watched.close()
+    assert n_events == 100
+    assert stream.getvalue().startswith("scripted")
+    assert watched.is_live
