@@ -49,7 +49,9 @@ def send(port: int, rate_hz: float, seconds: float, pipe: Connection) -> None:
         latest_s = max(latest_s, now_s - due_s)
         events["t_us"] = int(k * packet_us) + offsets
         publisher.publish(EventPacket(events, 0))
-    pipe.send((publisher.counters["events"], publisher.counters["datagrams"], latest_s))
+    elapsed_s = time.monotonic() - start_s
+    counters = publisher.counters
+    pipe.send((counters["events"], counters["datagrams"], latest_s, elapsed_s))
 
 
 def measure(rate_hz: float, seconds: float) -> dict[str, object]:
@@ -60,20 +62,18 @@ def measure(rate_hz: float, seconds: float) -> dict[str, object]:
     ours, theirs = context.Pipe()
     process = context.Process(target=send, args=(feed.port, rate_hz, seconds, theirs), daemon=True)
     process.start()
-    sent: list[tuple[int, int, float]] = []
+    sent: list[tuple[int, int, float, float]] = []
     closer = threading.Thread(target=close_when_done, args=(source, ours, sent))
     closer.start()
-    n_packets, first_s, last_s, began_cpu_s = 0, 0.0, 0.0, time.process_time()
+    n_packets, began_cpu_s = 0, time.process_time()
     worst_fill = 0.0
     for _ in source:
         n_packets += 1
-        last_s = time.monotonic()
-        first_s = first_s or last_s
         worst_fill = max(worst_fill, source.status().queue_fill)
     cpu_s = time.process_time() - began_cpu_s
     closer.join()
     status, counters = source.status(), source.counters
-    n_sent, n_datagrams, sender_late_s = sent[0]
+    n_sent, n_datagrams, sender_late_s, sender_s = sent[0]
     n_lost = BATCH * counters["lost_datagrams"]
     accounted = status.n_delivered + status.n_dropped + status.n_refused + status.n_held + n_lost
     return {
@@ -82,8 +82,8 @@ def measure(rate_hz: float, seconds: float) -> dict[str, object]:
             ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
         ).stdout.strip(),
         "rate_asked_hz": rate_hz,
-        "seconds": round(last_s - first_s, 2),
-        "rate_reached_hz": round(n_sent / max(1e-9, last_s - first_s)),
+        "seconds": round(sender_s, 2),
+        "rate_reached_hz": round(n_sent / sender_s),
         "sent": n_sent,
         "datagrams": n_datagrams,
         "delivered": status.n_delivered,
@@ -95,13 +95,13 @@ def measure(rate_hz: float, seconds: float) -> dict[str, object]:
         "packets": n_packets,
         "worst_queue_fill": round(worst_fill, 4),
         "sender_latest_ms": round(1000 * sender_late_s, 1),
-        "receiver_cpu_share": round(cpu_s / max(1e-9, last_s - first_s), 3),
+        "receiver_cpu_share": round(cpu_s / sender_s, 3),
         "receiver_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
 
 def close_when_done(
-    source: LiveSource, pipe: Connection, sent: list[tuple[int, int, float]]
+    source: LiveSource, pipe: Connection, sent: list[tuple[int, int, float, float]]
 ) -> None:
     """Wait for the sender's figures and for the receiver to have read what there is."""
     sent.append(pipe.recv())
