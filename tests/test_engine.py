@@ -178,7 +178,7 @@ def test_a_learner_that_changes_nothing_leaves_every_frame_as_it_was() -> None:
 
 
 def test_after_warm_up_ten_times_the_stream_adds_not_one_array() -> None:
-    engine = Engine(small_model(), GEOMETRY, policy="count")
+    engine = Engine(small_model(), GEOMETRY, policy="count", decode_every=10)
     step_us = 40_000
 
     def feed(first: int, n: int) -> int:

@@ -13,7 +13,7 @@ from streamvdib.events import EventPacket
 from tests.models import small_model
 from tests.test_engine import GEOMETRY, events_of
 
-engine = Engine(small_model(), GEOMETRY, policy="count")
+engine = Engine(small_model(), GEOMETRY, policy="count", decode_every=10)
 
 def feed(first, n):
     for k in range(first, first + n):
@@ -23,8 +23,8 @@ def feed(first, n):
     gc.collect()
     return psutil.Process().memory_info().rss
 
-before = feed(0, 40)
-print(feed(40, 400) - before)
+before = feed(0, 20)
+print(feed(20, 200) - before)
 """
 
 
