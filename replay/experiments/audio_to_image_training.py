@@ -22,6 +22,7 @@ from streamvdib.learning.membrane_potential import (
 from .audio_to_image_data import MAX_SHIFT, Words
 from .spiking_autoencoder_training import (
     AutoencoderSettings,
+    denormals_flushed,
     dense_network,
     initial_weights,
     normalised_mse,
@@ -87,7 +88,6 @@ def train_audiocoder(
     Returns:
         The network, its weights, and the part of wrong target spikes in every epoch.
     """
-    torch.set_flush_denormal(True)
     n_inputs = words.settings.n_channels * words.settings.n_frames
     encoder = dense_network((n_inputs, settings.n_hidden, maps.shape[2]), settings.leak)
     rule = MembranePotentialRule(
@@ -108,7 +108,8 @@ def train_audiocoder(
             part = settings.final_rate + (1.0 - settings.final_rate) * left
             rule.adam.learning_rate = settings.rule.learning_rate * part
             chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-            total += _train_batch(rule, words, maps, chosen, settings, generator)
+            with denormals_flushed():
+                total += _train_batch(rule, words, maps, chosen, settings, generator)
         wrong.append(total / n_batches)
         say(f"epoch {epoch + 1} of {settings.epochs}: wrong spikes {wrong[-1]:.4f}")
     return encoder, rule.weights, wrong

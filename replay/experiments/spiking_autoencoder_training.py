@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -162,7 +163,6 @@ def train(
         n_batches: stop after so many.
         say: told how it goes, now and then.
     """
-    torch.set_flush_denormal(True)  # moments of idle weights fade out; denormals cost 2x the time
     encoder = dense_network((images.shape[1], settings.n_hidden, images.shape[1]), settings.leak)
     rule = MembranePotentialRule(
         encoder,
@@ -176,15 +176,27 @@ def train(
     generator = torch.Generator().manual_seed(settings.seed + 1)
     curve: list[tuple[int, float, float]] = []
     batches = list(_batches(len(images), settings, generator))[:n_batches]
-    for number, chosen in enumerate(batches):
-        left = 1.0 - number / len(batches)
-        part = settings.final_rate + (1.0 - settings.final_rate) * left
-        rule.adam.learning_rate = settings.rule.learning_rate * part
-        mse, spike_mse = _train_batch(rule, images[chosen], settings, generator)
-        curve.append((number + 1, mse, spike_mse))
-        if (number + 1) % 25 == 0:
-            say(f"batch {number + 1} of {len(batches)}: MSE {mse:.4f}, Spike-MSE {spike_mse:.4f}")
+    with denormals_flushed():
+        for number, chosen in enumerate(batches):
+            left = 1.0 - number / len(batches)
+            part = settings.final_rate + (1.0 - settings.final_rate) * left
+            rule.adam.learning_rate = settings.rule.learning_rate * part
+            mse, spike_mse = _train_batch(rule, images[chosen], settings, generator)
+            curve.append((number + 1, mse, spike_mse))
+            if (number + 1) % 25 == 0:
+                of = f"{number + 1} of {len(batches)}"
+                say(f"batch {of}: MSE {mse:.4f}, Spike-MSE {spike_mse:.4f}")
     return TrainedAutoencoder(settings, encoder, rule.weights, tuple(curve))
+
+
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Moments of idle weights fade out to denormal numbers, which double the time of a step."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _batches(
