@@ -66,6 +66,7 @@ class Operator:
             **runtime.stats,
             "state": runtime.tally.pulse.state,
             "step": runtime.tally.pulse.step,
+            "generation": runtime.reading.generation,
             **self._about(),
         }
 

@@ -9,7 +9,6 @@ Every pass of the loop gives a sign of life, so a hang inside the engine is seen
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import threading
 import time
@@ -29,7 +28,6 @@ from .outbox import Outbox
 from .station import DecodedFrame, Reading, Result, Station
 from .tally import Tally
 
-_LOG = logging.getLogger(__name__)
 _WAIT_S = 0.05
 STATS_INTERVAL_S = 0.25
 EVENTS_PER_MESSAGE = 8192
@@ -267,11 +265,10 @@ class Runtime:
                 try:
                     result = operation()
                 except Exception as error:  # the caller gets it; the stream goes on
-                    _LOG.warning("operation failed", extra={"error": str(error)})
                     future.set_exception(error)
-                else:
-                    _settle(future, result)
-                self.reading = self.station.read()
+                    continue
+                self.reading = self.station.read()  # whoever asks after the answer sees the change
+                _settle(future, result)
 
     def _refuse_operations(self) -> None:
         with contextlib.suppress(queue.Empty):

@@ -61,7 +61,7 @@ class Service:
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, float]:
         began_s = time.monotonic()
         self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=60)
+        out, _ = self.process.communicate(timeout=240)
         return self.process.returncode, out, time.monotonic() - began_s
 
 
@@ -100,7 +100,7 @@ def test_sigterm_drains_writes_table_and_checkpoint_and_exits_0(
 def test_the_end_of_a_recording_is_the_end_of_the_service(serve, recording: Path) -> None:
     service = serve(str(recording), "--speed", "max", *ANYWHERE)
     service.wait_for("serving")
-    out, _ = service.process.communicate(timeout=60)
+    out, _ = service.process.communicate(timeout=240)
     assert service.process.returncode == 0
     assert "300 of 10000 us" in out or "299 of 10000 us" in out
 
@@ -110,7 +110,7 @@ def test_several_sources_are_lanes_of_one_model(serve, recording: Path) -> None:
     about = service.wait_for("serving")
     with FrameClient(about["data"], newest=False) as client:
         found: dict[str, int] = {}
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + 120.0
         while len(found) < 2 and time.monotonic() < deadline:
             message = client.receive(1.0)
             if message is not None:
@@ -127,7 +127,7 @@ def test_learning_is_switched_and_steered_while_it_serves(
     )  # fmt: skip
     about = service.wait_for("serving")
     with ControlClient(about["control"], timeout_s=20.0) as client:
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + 120.0
         while client.ask("status").get("generation", 0) < 2 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert client.ask("status")["generation"] >= 2
@@ -161,7 +161,7 @@ def test_a_recording_that_goes_bad_is_told_and_exit_code_1(serve, tmp_path: Path
     path = tmp_path / "bad.csv"
     path.write_text("1 1 1 1\n2000 1 1 0\nthis is no event\n")
     service = serve(str(path), "--sensor-size", "34x34", *ANYWHERE)
-    _, err = service.process.communicate(timeout=60)
+    _, err = service.process.communicate(timeout=240)
     assert service.process.returncode in (1, 2)
     assert "bad.csv" in err
     assert "Traceback" not in err
