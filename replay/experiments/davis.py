@@ -40,7 +40,10 @@ Image = npt.NDArray[np.float32]
 
 
 class LogCorrection(nn.Module):
-    """A weight per spike, and convolutions over spike counts and the log of the last frame."""
+    """A weight per spike, and a small network that sees 3 x 3 pixels of counts and the last frame.
+
+    Only pixels with a spike in the window are corrected, and only they are computed.
+    """
 
     last: Tensor
 
@@ -48,26 +51,34 @@ class LogCorrection(nn.Module):
         super().__init__()
         self.size, self.channels = size, channels
         self.direct = nn.Parameter(torch.zeros(tau_d * channels))
-        self.mix = nn.Conv2d(channels + 1, n_hidden, 3, padding=1)
-        self.correct = nn.Conv2d(n_hidden, 1, 1)
+        self.mix = nn.Linear(9 * (channels + 1), n_hidden)
+        self.correct = nn.Linear(n_hidden, 1)
         nn.init.zeros_(self.correct.weight)
-        assert self.correct.bias is not None
         nn.init.zeros_(self.correct.bias)
         self.register_buffer("last", torch.zeros(size.height, size.width))
 
     def forward(self, window: Tensor) -> Tensor:
         """(n, tau_d, channels * height * width) into (n, height, width)."""
         n, (width, height) = len(window), self.size
-        maps = window.reshape(n, -1, height * width)
-        counts = maps.view(n, -1, self.channels, height * width).sum(1).view(n, -1, height, width)
-        level = torch.log(self.last + EPS).expand(n, 1, -1, -1)
-        hidden = functional.relu(self.mix(torch.cat((counts, level), 1)))
-        direct = (self.direct @ maps).view(n, height, width)
-        correction = self.correct(hidden)[:, 0] + direct
-        # nothing changes where nothing was seen
-        seen = counts.detach().amax(1).clamp(max=1.0)
-        estimate = (self.last + EPS) * torch.exp(correction * seen) - EPS
-        return estimate.clamp(0.0, 1.0)  # a pixel is at most white
+        maps = window.reshape(n, -1, height, width)
+        counts = maps.view(n, -1, self.channels, height, width).sum(1)
+        image, row, column = counts.detach().amax(1).nonzero(as_tuple=True)
+        patches = self._patches(counts, image, row, column)
+        hidden = functional.relu(self.mix(patches))
+        correction = self.correct(hidden)[:, 0] + maps[image, :, row, column] @ self.direct
+        bright = (self.last[row, column] + EPS) * torch.exp(correction) - EPS
+        still = self.last.expand(n, height, width)
+        # a pixel is at most white
+        return still.index_put((image, row, column), bright.clamp(0.0, 1.0))
+
+    def _patches(self, counts: Tensor, image: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Counts and log of the last frame in 3 x 3 pixels about each place, (n_places, 27)."""
+        level = torch.log(self.last + EPS).expand(len(counts), 1, -1, -1)
+        features = functional.pad(torch.cat((counts, level), 1), (1, 1, 1, 1))
+        around = torch.arange(3, device=row.device)
+        rows = (row[:, None] + around)[:, :, None]
+        columns = (column[:, None] + around)[:, None, :]
+        return features[image[:, None, None], :, rows, columns].flatten(1)
 
 
 @dataclass(frozen=True)
