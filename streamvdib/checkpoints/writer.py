@@ -36,6 +36,7 @@ class CheckpointWriter:
         checkpoints: where to write.
         every_s: seconds between checkpoints, for ``is_due``; 0: always due.
         clock: seconds that only go up.
+        threaded: write in a thread; False writes at once, for simulations.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class CheckpointWriter:
         *,
         every_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        threaded: bool = True,
     ) -> None:
         self.checkpoints, self.every_s = checkpoints, every_s
         self.n_written = self.n_failed = self.n_skipped = 0
@@ -54,8 +56,10 @@ class CheckpointWriter:
         self._waiting: _Job | None = None
         self._busy = self._closing = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+            self._thread.start()
 
     @property
     def is_due(self) -> bool:
@@ -89,13 +93,17 @@ class CheckpointWriter:
         """
         self._due_s = self._clock() + self.every_s
         with self._changed:
-            if self._closing or not self._thread.is_alive():
+            if self._closing or (self._thread is not None and not self._thread.is_alive()):
                 raise CheckpointError(
-                    f"a checkpoint needs its writer; the thread {self._thread.name!r} has ended "
+                    "a checkpoint needs its writer; the thread 'checkpoints' has ended "
                     f"({self.last_error or 'closed'}). Make a new CheckpointWriter."
                 )
+            job = _Job(state, position, extra)
+            if self._thread is None:
+                self._write(job)
+                return
             self.n_skipped += self._waiting is not None
-            self._waiting = _Job(state, position, extra)
+            self._waiting = job
             self._changed.notify_all()
 
     def flush(self, timeout_s: float = 60.0) -> bool:
@@ -110,7 +118,8 @@ class CheckpointWriter:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def __enter__(self) -> Self:
         return self

@@ -66,7 +66,7 @@ class FaultyDisk:
         """See ``Disk``."""
         try:
             self.before("write", path)
-        except OSError:
+        except BaseException:
             self.disk.write(path, data[: len(data) // 2])
             raise
         self.disk.write(path, data)
@@ -75,7 +75,7 @@ class FaultyDisk:
         """See ``Disk``."""
         try:
             self.before("append", path)
-        except OSError:
+        except BaseException:
             self.disk.append(path, data[: len(data) // 2])
             raise
         self.disk.append(path, data)

@@ -111,7 +111,7 @@ def packet_bytes(stream: int, packet: EventPacket) -> bytes:
 def packet_from(payload: bytes) -> tuple[int, EventPacket]:
     """Stream and packet of a payload."""
     stream, end_us, n_events, n_images = _PACKET.unpack_from(payload)
-    events = np.frombuffer(payload, EVENT_DTYPE, n_events, _PACKET.size)
+    events = np.frombuffer(payload, EVENT_DTYPE, n_events, _PACKET.size).copy()  # writable again
     position = _PACKET.size + events.nbytes
     images = []
     for _ in range(n_images):
