@@ -116,6 +116,7 @@ class Runtime:
             elif not self._pass_packets():
                 self.tally.pulse.beat("idle")
                 if all(intake.is_exhausted for intake in self.intakes.values()):
+                    self._raise_failure()
                     break
             self._post_stats()
         self.tally.pulse.beat("closing")
@@ -183,11 +184,16 @@ class Runtime:
             if arrival is not None:
                 any_came = True
                 self._pass_packet(stream, arrival)
-            elif intake.error is not None:
-                raise intake.error
         if not any_came:
+            self._raise_failure()
             self._arrived.wait(_WAIT_S)
         return any_came
+
+    def _raise_failure(self) -> None:
+        """What ended a source that should have gone on, once all it gave was taken."""
+        for intake in self.intakes.values():
+            if intake.error is not None and intake.is_exhausted:
+                raise intake.error
 
     def _pass_packet(self, stream: str, arrival: Arrival) -> None:
         if self._on_packet is not None:

@@ -76,12 +76,19 @@ class Server:
     ) -> None:
         self._options = options
         self._station = station
+        self.server_keys = _server_keys(options)
+        roles = self._roles()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._ended = threading.Event()
         self.stop_requested = threading.Event()
         self.tally = Tally()
         self._descriptions = {name: station.describe(name) for name in station.streams}
-        self.authenticator = self._new_authenticator()
+        self.authenticator = Authenticator(
+            self._context,
+            self.server_keys,
+            roles,
+            is_local=options.data.is_local and options.control.is_local,
+        )
         try:
             self.service = FrameService(
                 self._service_options(station, options),
@@ -177,15 +184,6 @@ class Server:
         finally:
             self._ended.set()
 
-    def _new_authenticator(self) -> Authenticator:
-        folder = self._options.curve
-        server: KeyPair | None = None
-        if folder is not None:
-            server = read_key_pair(folder / f"{SERVER_NAME}.key_secret")
-        self.server_keys = server
-        is_local = self._options.data.is_local and self._options.control.is_local
-        return Authenticator(self._context, server, self._roles(), is_local=is_local)
-
     def _roles(self) -> dict[bytes, str]:
         folder = self._options.curve
         listed = {} if folder is None else read_allow_list(folder / ALLOW_LIST)
@@ -209,3 +207,9 @@ class Server:
     def _close_context(self) -> None:
         self.authenticator.close()
         self._context.term()
+
+
+def _server_keys(options: ServerOptions) -> KeyPair | None:
+    if options.curve is None:
+        return None
+    return read_key_pair(options.curve / f"{SERVER_NAME}.key_secret")

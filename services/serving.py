@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -67,10 +68,12 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
         StreamVdibError: something cannot be meant or cannot be had; nothing stays open.
     """
     options = _server_options(arguments, guest)
-    sources = open_sources(arguments)
-    try:
+    with ExitStack() as undo:
+        sources = open_sources(arguments, undo)
         engine = _engine(arguments, sources)
         snapshots = SnapshotKeeper(Path(arguments.snapshots)) if arguments.snapshots else None
+        if snapshots is not None:
+            undo.callback(snapshots.close)
         sensors = {name: source.sensor_size for name, source in sources.items()}
         records = Path(arguments.records) if arguments.records else None
         recording = RecordingSwitch(records, sensors)
@@ -90,15 +93,12 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
             list_models=lambda: allowed_models(arguments.models),
             on_packet=recording.push,
         )
-    except BaseException:
-        for source in sources.values():
-            source.close()
-        raise
+        undo.pop_all()
     return Assembly(server, station, sources, recording, snapshots)
 
 
-def open_sources(arguments: argparse.Namespace) -> dict[str, EventSource]:
-    """The sources by stream name, each at its pace."""
+def open_sources(arguments: argparse.Namespace, undo: ExitStack) -> dict[str, EventSource]:
+    """The sources by stream name, each at its pace; ``undo`` closes them."""
     speed = parse_speed(arguments.speed)
     found: dict[str, EventSource] = {}
     for index, word in enumerate(arguments.sources):
@@ -107,6 +107,7 @@ def open_sources(arguments: argparse.Namespace) -> dict[str, EventSource]:
         if checked_stream_name(name) in found:
             raise ConfigurationError(f"streams must have different names; {name!r} came twice")
         found[name] = cast("EventSource", PacedSource(_opened(arguments, uri), speed))
+        undo.callback(found[name].close)
     sizes = {source.sensor_size for source in found.values()}
     if len(sizes) > 1:
         raise GeometryError(
