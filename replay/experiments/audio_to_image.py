@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,7 +80,7 @@ def reproduce_audio_to_image(
     (runs / "results.json").write_text(json.dumps(done, indent=1) + "\n")
     _write_live_model(data, runs, out, done)
     for dataset in map_steps:
-        made |= _made(data, autoencoder, dataset, runs, done)
+        made |= _made(data, dataset, runs, done)
     write_audio_report(done, made, data, out, command)
 
 
@@ -188,7 +189,7 @@ def _write_live_model(
         return
     best = max(spiking, key=lambda name: int(name.rsplit("-", 1)[1]))
     counts = torch.load(runs / f"{best}.made.pt", weights_only=True).float()
-    brightest = float(counts.quantile(0.98)) if len(counts) < 1_000 else float(counts.max())
+    brightest = float(np.percentile(counts.numpy(), 98))
     n_steps = int(done[best]["settings"]["n_test_steps"])
     gain = n_steps / max(1.0, brightest)
     weights = read_weights(runs / f"{best}.safetensors")
@@ -201,14 +202,9 @@ def _write_live_model(
 
 
 def _made(
-    data: AudioData,
-    autoencoder: tuple[Encoder, Weights],
-    dataset: str,
-    runs: Path,
-    done: Mapping[str, dict[str, Any]],
+    data: AudioData, dataset: str, runs: Path, done: Mapping[str, dict[str, Any]]
 ) -> dict[str, Tensor]:
     """Images that five test recordings of every class called up, by run."""
-    del autoencoder
     order = torch.cat([torch.nonzero(data.test.digits == digit)[:5, 0] for digit in range(10)])
     found = {}
     for name in done:
