@@ -124,11 +124,19 @@ def is_learned_feedback(model: Model, name: str) -> bool:
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 1000), hidden=st.lists(st.integers(1, 4), max_size=2))
+@given(
+    seed=st.integers(0, 1000),
+    hidden=st.lists(st.integers(1, 4), max_size=2),
+    tau_e=st.integers(2, 7),
+    tau_d=st.integers(1, 8),
+)
 def test_pathwise_gradients_are_those_of_autograd_with_feedback_traces_held(
-    seed: int, hidden: list[int]
+    seed: int, hidden: list[int], tau_e: int, tau_d: int
 ) -> None:
-    check_against_autograd(tiny_model(tuple(hidden), seed=seed), 4, BernoulliPrior(0.3), seed)
+    layers = [dense(n, tau_e=tau_e) for n in hidden]
+    layers.append(dense(3, stochastic=True, tau_e=tau_e))
+    model = tiny_model(layers=layers, tau_d=tau_d, seed=seed)
+    check_against_autograd(model, 4, BernoulliPrior(0.3), seed)
 
 
 def test_pathwise_gradients_reach_a_prior_with_memory() -> None:
