@@ -84,8 +84,7 @@ class ControlDesk:
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
         self.socket.setsockopt(zmq.RCVHWM, 64)
         self.socket.setsockopt(zmq.SNDHWM, 64)
-        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
-        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3000)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self.socket.setsockopt(zmq.LINGER, 0)
         secure(self.socket)
 

@@ -25,7 +25,6 @@ MAX_HANDSHAKE_BYTES = 512
 
 MAX_SUBSCRIPTIONS = 20_000
 HEARTBEAT_MS = 200
-HEARTBEAT_TIMEOUT_MS = 600
 COPY_BELOW_BYTES = 65536
 """Shorter payloads are copied sooner than they are tracked."""
 
@@ -112,9 +111,10 @@ class Publisher:
         socket.setsockopt(zmq.SNDHWM, queue_length(self._message_bytes))
         socket.setsockopt(zmq.RCVHWM, 1000)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)  # no ZMTP heartbeats: see ``reading``
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 5)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 2)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         socket.setsockopt(zmq.LINGER, 0)
         self._secure(socket)
         if socket.getsockopt(zmq.CURVE_SERVER):

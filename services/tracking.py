@@ -79,13 +79,17 @@ class Tracker:
             return "closed" if self._heartbeat.get("state") == "closing" else "silent"
         return str(self._heartbeat.get("state", "silent"))
 
-    def follow(self, parts: list[bytes] | list[memoryview]) -> Received | None:
+    def follow(self, parts: list[bytes], arrived_ns: int, wall_us: int) -> Received | None:
         """Read one message; None for heartbeats and for what was seen before.
+
+        Args:
+            parts: topic, header, payload.
+            arrived_ns: monotonic clock when it came.
+            wall_us: wall clock when it came.
 
         Raises:
             WireError: of another major schema number; other bad messages are counted.
         """
-        arrived_ns, wall_us = time.monotonic_ns(), time.time_ns() // 1000
         try:
             if len(parts) != 3:
                 raise WireError("malformed", "", f"must have 3 parts; got {len(parts)}")
