@@ -50,6 +50,7 @@ COMMANDS: dict[str, Command] = {
     "config": Command("streamvdib.services.commands.config", "show the options in force"),
     "rerun": Command("streamvdib.commands.rerun", "repeat a logged session, find differences"),
     "checkpoint": Command("streamvdib.commands.checkpoint", "check a folder of checkpoints"),
+    "supervise": Command("streamvdib.commands.supervise", "restart a command that dies or hangs"),
     "soak": Command("streamvdib.commands.soak", "run for long with random faults, and judge"),
     "doctor": Command("streamvdib.commands.doctor", "check this installation"),
 }

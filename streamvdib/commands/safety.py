@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from streamvdib.errors import ConfigurationError
 from streamvdib.signals import Signals, Stopped
+from streamvdib.supervisor import Heartbeat
 
 if TYPE_CHECKING:
     from streamvdib.checkpoints import Checkpoint, Checkpoints, CheckpointWriter, Damaged
@@ -72,6 +73,7 @@ class Safety:
         check_safety_arguments(arguments)
         self.signals = Signals()
         self.stopped: Stopped | None = None
+        self._heartbeat = Heartbeat()
         self._checkpoints: Checkpoints | None = None
         self._writer: CheckpointWriter | None = None
         self._log: SessionLog | None = None
@@ -131,7 +133,9 @@ class Safety:
     def advance(self, packet: EventPacket) -> list[Frame]:
         """Push a packet; a signal that comes meanwhile waits until it is done."""
         assert self._session is not None, "packets must be iterated over first"
-        return self._session.advance(packet)
+        frames = self._session.advance(packet)
+        self._heartbeat.beat()
+        return frames
 
     def __enter__(self) -> Self:
         self.signals.__enter__()

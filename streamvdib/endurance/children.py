@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from streamvdib.endurance.workload import EVENTS_PER_PACKET, packet, small_engin
 from streamvdib.engine import Engine
 from streamvdib.session import Session
 from streamvdib.session_log import SessionLog
+from streamvdib.supervisor import Heartbeat
 
 PRELOADED = ["streamvdib.endurance.children", "streamvdib.commands.run"]
 
@@ -30,6 +32,27 @@ def command(argv: list[str]) -> None:
     from streamvdib.cli import main
 
     sys.exit(main(argv))
+
+
+def hang_at(folder: str, address: str, n_packets: int) -> None:
+    """A run that beats, and at its middle hangs for good, the first time that it comes there."""
+    torch.set_num_threads(1)
+    engine, heartbeat = learning_engine(), Heartbeat({"NOTIFY_SOCKET": address})
+    with Checkpoints(Path(folder, "checkpoints")) as checkpoints:
+        position = Position()
+        if checkpoints.generations:
+            checkpoint = checkpoints.load()
+            engine.restore(checkpoint.state)
+            position = checkpoint.position
+        with Session(
+            engine, checkpoints=CheckpointWriter(checkpoints), position=position
+        ) as session:
+            for index in range(position.n_events // EVENTS_PER_PACKET, n_packets):
+                session.advance(packet(0, index))
+                heartbeat.beat()
+                if index == n_packets // 2 and not Path(folder, "hung").exists():
+                    Path(folder, "hung").touch()
+                    time.sleep(1e6)
 
 
 def learn_forever(folder: str, seed: int, every_s: float = 0.005) -> None:

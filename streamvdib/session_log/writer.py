@@ -210,6 +210,9 @@ class SessionLog:
     def _put(self, kind: Kind, payload: bytes) -> None:
         record = bytes((kind,)) + payload
         with self._changed:
+            if self._thread is not None and not self._thread.is_alive():
+                self._break("the thread 'session log' has ended")
+                return
             if self._n_waiting_bytes + len(record) > self.queue_bytes:
                 self._break("the disk is too slow: the queue is full")
                 return
