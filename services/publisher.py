@@ -28,7 +28,7 @@ HEARTBEAT_MS = 200
 COPY_BELOW_BYTES = 65536
 """Shorter payloads are copied sooner than they are tracked."""
 
-QUEUE_BYTES = 4 << 20
+QUEUE_BYTES = 12 << 20
 """About what one subscriber that does not read may hold back in the service."""
 
 Parts = Sequence[Any]

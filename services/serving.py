@@ -106,7 +106,8 @@ def open_sources(arguments: argparse.Namespace, undo: ExitStack) -> dict[str, Ev
         name, uri = (match[1], match[2]) if match else (f"stream{index}", word)
         if checked_stream_name(name) in found:
             raise ConfigurationError(f"streams must have different names; {name!r} came twice")
-        found[name] = cast("EventSource", PacedSource(_opened(arguments, uri), speed))
+        paced = PacedSource(_opened(arguments, uri), speed, tick_us=arguments.packet_us)
+        found[name] = cast("EventSource", paced)
         undo.callback(found[name].close)
     sizes = {source.sensor_size for source in found.values()}
     if len(sizes) > 1:

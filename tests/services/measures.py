@@ -66,9 +66,13 @@ def fake_service(*words: str, wait: bool = False) -> Iterator[Running]:
         process.stdin.close()
 
 
-def order(n_frames: int = 1000, rate: float = 333.0) -> dict[str, Any]:
+def order(
+    n_frames: int = 1000, rate: float = 333.0, height: int = 26, width: int = 26
+) -> dict[str, Any]:
     """A fast subscriber gets every frame once and in order while another reads nothing."""
-    with fake_service("--rate", str(rate), "--frames", str(n_frames), wait=True) as service:
+    words = ["--rate", str(rate), "--frames", str(n_frames)]
+    words += ["--height", str(height), "--width", str(width)]
+    with fake_service(*words, wait=True) as service:
         context = zmq.Context()
         stalled = context.socket(zmq.SUB)
         stalled.setsockopt(zmq.RCVHWM, 1)
@@ -157,8 +161,9 @@ def latency(recordings: str, seconds: float = 10.0, model: str = "nmnist") -> di
     """Event to frame, end to end: sensor time of a 10 ms step to its frame at a subscriber."""
     command = [sys.executable, "-m", "streamvdib", "serve", f"digits={recordings}", "--loop"]
     command += ["--model", model, "--bind", "tcp://127.0.0.1:47321", "--log", "json"]
-    command += ["--packet-us", "10000"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         with FrameClient("tcp://127.0.0.1:47321", newest=False) as client:
             assert client.receive(120.0) is not None
@@ -175,8 +180,9 @@ def latency(recordings: str, seconds: float = 10.0, model: str = "nmnist") -> di
             missed = client.tracker.n_missed
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=30)
     after_end = np.percentile(latencies, (50, 99))
+    table = {row[0].strip(): row[1].strip() for row in _rows_of(out)}
     return {
         "dt_us": dt_us,
         "frames": len(latencies),
@@ -186,7 +192,21 @@ def latency(recordings: str, seconds: float = 10.0, model: str = "nmnist") -> di
             "p50": round(after_end[0] + dt_us),
             "p99": round(after_end[1] + dt_us),
         },
+        "in_the_service": {name: table.get(name, "") for name in _LATENCY_ROWS},
     }
+
+
+_LATENCY_ROWS = (
+    "step latency p50 / p99",
+    "decode latency p50 / p99",
+    "sensor to socket p50 / p99",
+)
+
+
+def _rows_of(table: str) -> list[list[str]]:
+    """Names and values of a closing table."""
+    lines = [line.strip("│ \n").split("│") for line in table.splitlines()]
+    return [cells for cells in lines if len(cells) == 2]
 
 
 def malformed(n_messages: int = 10_000, seed: int = 0) -> dict[str, Any]:
@@ -310,12 +330,14 @@ def kills(n_kills: int = 6, seed: int = 0) -> dict[str, Any]:
     }  # fmt: skip
     processes = {name: _started(words) for name, words in commands.items()}
     client = FrameClient(address["service"])
+    restarts = 0
     downtimes: dict[str, list[float]] = {"source": [], "service": [], "subscriber": []}
     try:
         assert client.receive(60.0) is not None
         for _ in range(n_kills):
             victim = rng.choice(sorted(downtimes))
             if victim == "subscriber":
+                restarts += client.tracker.n_restarts
                 client.close()
                 began_s = time.monotonic()
                 client = FrameClient(address["service"])
@@ -326,7 +348,7 @@ def kills(n_kills: int = 6, seed: int = 0) -> dict[str, Any]:
                 began_s = time.monotonic()  # from the moment it is bound again
             _wait_for_fresh(client)
             downtimes[victim].append(time.monotonic() - began_s)
-        restarts = client.tracker.n_restarts
+        restarts += client.tracker.n_restarts
     finally:
         client.close()
         for process in processes.values():
@@ -388,7 +410,7 @@ def end(recordings: str, folder: str, n_times: int = 1) -> dict[str, Any]:
 
 
 FULL: dict[str, list[dict[str, Any]]] = {
-    "order": [{"n_frames": 10_000}],
+    "order": [{"n_frames": 10_000}, {"n_frames": 6000, "rate": 200.0, "height": 260, "width": 346}],
     "rate": [{"seconds": 60.0}, {"height": 260, "width": 346, "rate_hz": 200.0, "seconds": 60.0}],
     "latency": [{"seconds": 60.0}],
     "malformed": [{"n_messages": 1_000_000}],
