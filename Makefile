@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types audit clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -22,6 +22,11 @@ types: $(INSTALLED)
 	ln -s $(CURDIR)/streamvdib/* build/types/streamvdib/
 	ln -s $(CURDIR)/services $(CURDIR)/replay build/types/streamvdib/
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p streamvdib
+
+# Known weaknesses of what is installed; needs the network.
+audit: $(INSTALLED)
+	$(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install -q pip-audit
+	build/audit/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
