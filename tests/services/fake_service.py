@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=26)
     parser.add_argument("--width", type=int, default=26)
     parser.add_argument("--curve", type=Path)
+    parser.add_argument("--requests-per-s", type=float, default=200.0)
     parser.add_argument("--source", help="address of a service whose events are the source")
     parser.add_argument("--wait-for-input", action="store_true", help="start at a line on stdin")
     arguments = parser.parse_args()
@@ -63,7 +64,10 @@ def main() -> None:
     station = PicturesStation((arguments.height, arguments.width), dt_us)
     intake = Intake(source, is_live=bool(arguments.source), clock=SensorClock())
     options = ServerOptions(
-        parse_address(arguments.bind), parse_address(arguments.control), curve=arguments.curve
+        parse_address(arguments.bind),
+        parse_address(arguments.control),
+        curve=arguments.curve,
+        requests_per_s=arguments.requests_per_s,
     )
     server = Server(station, {"digits": intake}, options)
     stop = threading.Event()

@@ -27,6 +27,7 @@ import zmq
 from streamvdib.services.bounds import pack
 from streamvdib.services.client import FrameClient
 from streamvdib.services.control_client import ControlClient
+from streamvdib.services.tracking import Received
 
 HERE = Path(__file__).parent
 
@@ -158,42 +159,55 @@ def subscriber(address: str, seconds: float) -> dict[str, Any]:
 
 
 def latency(recordings: str, seconds: float = 10.0, model: str = "nmnist") -> dict[str, Any]:
-    """Event to frame, end to end: sensor time of a 10 ms step to its frame at a subscriber."""
+    """Event to frame, end to end: from the sensor time of every event to the arrival of the
+    frame that first knows of it, by the sensor's clock mapped to the machine's."""
     command = [sys.executable, "-m", "streamvdib", "serve", f"digits={recordings}", "--loop"]
     command += ["--model", model, "--bind", "tcp://127.0.0.1:47321", "--log", "json"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
+    kinds = ("frame", "events")
     try:
-        with FrameClient("tcp://127.0.0.1:47321", newest=False) as client:
+        with FrameClient("tcp://127.0.0.1:47321", kinds=kinds, newest=False) as client:
             assert client.receive(120.0) is not None
             dt_us = client.tracker.description["digits"]["dt_us"]
-            deadline = time.monotonic() + 2.0
-            while time.monotonic() < deadline:
-                client.receive(0.5)
-            latencies = []
-            began_s = time.monotonic()
-            while time.monotonic() - began_s < seconds:
-                message = client.receive(1.0)
-                if message is not None:
-                    latencies.append(message.latency_us)
+            _receive_for(client, 2.0)
+            messages = _receive_for(client, seconds)
             missed = client.tracker.n_missed
     finally:
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)
-    after_end = np.percentile(latencies, (50, 99))
+    frames = [m for m in messages if m.header.kind == "frame"]
+    t_us = np.concatenate([m.values["t_us"] for m in messages if m.header.kind == "events"])
+    of_events = []
+    for frame in frames:
+        end_us = frame.header.end_us
+        first, last = np.searchsorted(t_us, (end_us - dt_us, end_us))
+        of_events.append(frame.latency_us + end_us - t_us[first:last])
     table = {row[0].strip(): row[1].strip() for row in _rows_of(out)}
     return {
         "dt_us": dt_us,
-        "frames": len(latencies),
+        "frames": len(frames),
+        "events": sum(map(len, of_events)),
         "missed": missed,
-        "from_end_of_step_us": {"p50": round(after_end[0]), "p99": round(after_end[1])},
-        "from_first_event_of_step_us": {
-            "p50": round(after_end[0] + dt_us),
-            "p99": round(after_end[1] + dt_us),
-        },
+        "event_to_frame_us": _percentiles(np.concatenate(of_events)),
+        "end_of_step_to_frame_us": _percentiles(np.array([f.latency_us for f in frames])),
         "in_the_service": {name: table.get(name, "") for name in _LATENCY_ROWS},
     }
+
+
+def _receive_for(client: FrameClient, seconds: float) -> list[Received]:
+    began_s, found = time.monotonic(), []
+    while time.monotonic() - began_s < seconds:
+        message = client.receive(1.0)
+        if message is not None:
+            found.append(message)
+    return found
+
+
+def _percentiles(values: np.ndarray) -> dict[str, int]:
+    p50, p99 = np.percentile(values, (50, 99))
+    return {"p50": round(float(p50)), "p99": round(float(p99))}
 
 
 _LATENCY_ROWS = (
@@ -209,11 +223,14 @@ def _rows_of(table: str) -> list[list[str]]:
     return [cells for cells in lines if len(cells) == 2]
 
 
-def malformed(n_messages: int = 10_000, seed: int = 0) -> dict[str, Any]:
+def malformed(
+    n_messages: int = 10_000, seed: int = 0, requests_per_s: float = 200.0
+) -> dict[str, Any]:
     """Fuzzed control messages: no crash, no growth, the stream goes on."""
     rng = random.Random(seed)
     good = pack({"schema": [1, 0], "id": 1, "command": "set_beta", "arguments": {"value": 0.5}})
-    with fake_service("--rate", "200") as service, FrameClient(service.data) as client:
+    words = ("--rate", "200", "--requests-per-s", str(requests_per_s))
+    with fake_service(*words) as service, FrameClient(service.data) as client:
         context = zmq.Context()
         socket = context.socket(zmq.DEALER)
         socket.setsockopt(zmq.SNDHWM, 1000)
@@ -413,7 +430,10 @@ FULL: dict[str, list[dict[str, Any]]] = {
     "order": [{"n_frames": 10_000}, {"n_frames": 6000, "rate": 200.0, "height": 260, "width": 346}],
     "rate": [{"seconds": 60.0}, {"height": 260, "width": 346, "rate_hz": 200.0, "seconds": 60.0}],
     "latency": [{"seconds": 60.0}],
-    "malformed": [{"n_messages": 1_000_000}],
+    "malformed": [
+        {"n_messages": 1_000_000},
+        {"n_messages": 1_000_000, "seed": 1, "requests_per_s": 1e9},  # every one is parsed
+    ],
     "flood": [{"seconds": 60.0}],
     "kills": [{"n_kills": 100}],
     "end": [{"n_times": 10}],
