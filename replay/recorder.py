@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from streamvdib.errors import StreamVdibError
 from streamvdib.events import EventPacket, SensorSize
@@ -25,6 +26,8 @@ from .writers import EventWriter, open_writer
 FLUSH_US = 1_000_000
 DEFAULT_CAPACITY = 1 << 22
 _POP_S = 0.1
+RELATIVE = (".es", ".raw", ".bin")
+"""Formats without room for absolute times: the first event is at zero."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Recorder:
 
         Args:
             path: its suffix is the format; .svr, .es, .raw, .csv and .bin are whole up to the
-                last flush whatever happens, .aedat4 and .npy only after ``close``.
+                last flush whatever happens, .aedat4 and .npy only after ``close``. Those in
+                ``RELATIVE`` begin at time zero.
             sensor_size: of the events.
             capacity: events that may wait for the disk.
             clock: says when a second is over.
@@ -73,7 +77,8 @@ class Recorder:
             ConfigurationError: no format has that suffix.
         """
         self._path = os.fspath(path)
-        self._writer = writer or open_writer(path, sensor_size)
+        origin_us = None if Path(path).suffix.lower() in RELATIVE else 0
+        self._writer = writer or open_writer(path, sensor_size, origin_us=origin_us)
         self._queue = EventQueue(capacity)
         self._clock = clock or SystemClock()
         self._error: StreamVdibError | None = None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("source", metavar="SOURCE|FOLDER|DATASET", help="what to play")
-    parser.add_argument("--speed", default="1", help="a factor, or max (%(default)s)")
+    parser.add_argument("--speed", help="a factor, or max (1; max into a file)")
     parser.add_argument("--loop", action="store_true", help="begin again after the end")
     parser.add_argument("--from", dest="from_s", type=float, default=0.0, help="seconds")
     parser.add_argument("--to", dest="to_s", type=float, help="seconds after the first event")
@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="stdout",
         help="udp://HOST:PORT, zmq://HOST:PORT, dv://HOST:PORT, a file, or stdout (%(default)s)",
     )
+    parser.add_argument(
+        "--zero-time", action="store_true", help="files: times from the first event"
+    )
     parser.add_argument("--wait", type=float, default=0.0, help="seconds before the first packet")
     parser.add_argument("--quiet", action="store_true", help="no closing line")
 
@@ -44,9 +47,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..pace import PacedSource, parse_speed
 
     playlist = _playlist(arguments)
+    speed = arguments.speed or ("max" if _is_file(arguments.to_uri) else "1")
     with (
-        closing(PacedSource(playlist, parse_speed(arguments.speed))) as source,
-        closing(_publisher(arguments.to_uri, playlist)) as publisher,
+        closing(PacedSource(playlist, parse_speed(speed))) as source,
+        closing(_publisher(arguments, playlist)) as publisher,
     ):
         time.sleep(arguments.wait)
         start_s = time.monotonic()
@@ -85,15 +89,21 @@ def _playlist(arguments: argparse.Namespace) -> Playlist:
     return Playlist(entries, order)
 
 
-def _publisher(uri: str, playlist: Playlist) -> Publisher:
+def _is_file(uri: str) -> bool:
+    from ..writers import can_write
+
+    return "://" not in uri and can_write(uri)
+
+
+def _publisher(arguments: argparse.Namespace, playlist: Playlist) -> Publisher:
     """A live way out, or a file that is written to."""
     from ..republish import open_publisher
-    from ..writers import can_write
     from ..writers.publishing import FilePublisher
 
-    if "://" not in uri and can_write(uri):
-        return FilePublisher(uri, playlist.sensor_size)
-    return open_publisher(uri, playlist.sensor_size)
+    if _is_file(arguments.to_uri):
+        size = playlist.sensor_size
+        return FilePublisher(arguments.to_uri, size, zero_time=arguments.zero_time)
+    return open_publisher(arguments.to_uri, playlist.sensor_size)
 
 
 def _report(source: PacedSource, publisher: Publisher, seconds: float) -> None:

@@ -14,7 +14,7 @@ from .files import create_exclusively
 class Aedat4Writer:
     """An AEDAT4 file. Memory: one packet; the index grows by 40 bytes per packet written."""
 
-    def __init__(self, path: Path, sensor_size: SensorSize, *, origin_us: int = 0) -> None:
+    def __init__(self, path: Path, sensor_size: SensorSize, *, origin_us: int | None = 0) -> None:
         try:
             import dv_processing
         except ImportError as error:
@@ -41,9 +41,11 @@ class Aedat4Writer:
             raise SinkError(f"{self.path}: events must be written before the file is closed")
         try:
             if len(packet.events):
+                if self._origin_us is None:
+                    self._origin_us = int(packet.events["t_us"][0])
                 self._writer.writeEvents(as_event_store(packet.events, self._origin_us))
             for image in packet.images:
-                frame = self._dv.Frame(image.t_us - self._origin_us, image.pixels)
+                frame = self._dv.Frame(image.t_us - (self._origin_us or 0), image.pixels)
                 self._writer.writeFrame(frame)
         except RuntimeError as error:
             raise SinkError(f"{self.path}: the disk must take the events; {error}") from error

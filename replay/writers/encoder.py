@@ -39,6 +39,6 @@ def check_times(events: EventArray, largest_us: int, format_name: str) -> None:
     if len(events) and (events["t_us"][0] < 0 or events["t_us"][-1] > largest_us):
         raise ConfigurationError(
             f"{format_name} holds times of 0 to {largest_us} us; got "
-            f"{events['t_us'][0]}..{events['t_us'][-1]} us. Pass origin_us to store times "
-            "relative to it, or write .aedat4 or .svr instead."
+            f"{events['t_us'][0]}..{events['t_us'][-1]} us. Store times from the first event on "
+            "(--zero-time, origin_us=None), or write .aedat4 or .svr instead."
         )

@@ -17,7 +17,8 @@ from .encoder import Encoder
 class FileWriter:
     """Appends what an encoder makes of packets. Memory: one packet's bytes."""
 
-    def __init__(self, path: Path, encoder: Encoder, *, origin_us: int = 0) -> None:
+    def __init__(self, path: Path, encoder: Encoder, *, origin_us: int | None = 0) -> None:
+        """Create the file; ``origin_us`` is subtracted, None is the time of the first event."""
         self.path = path
         self.n_events = 0
         self._encoder = encoder
@@ -31,6 +32,8 @@ class FileWriter:
 
     def write(self, packet: EventPacket) -> None:
         """Append one packet, whole or, if the disk is full, not at all."""
+        if self._origin_us is None and len(packet.events):
+            self._origin_us = int(packet.events["t_us"][0])
         if self._origin_us:
             events = packet.events.copy()
             events["t_us"] -= self._origin_us

@@ -46,7 +46,7 @@ def can_write(path: str | os.PathLike[str]) -> bool:
 
 
 def open_writer(
-    path: str | os.PathLike[str], sensor_size: SensorSize, *, origin_us: int = 0
+    path: str | os.PathLike[str], sensor_size: SensorSize, *, origin_us: int | None = 0
 ) -> EventWriter:
     """Create a file of events.
 
@@ -54,7 +54,7 @@ def open_writer(
         path: its suffix is the format: .aedat4, .svr, .es, .raw (EVT3), .npy, .csv, .txt,
             .bin (ATIS, 40 bits). An existing file is replaced.
         sensor_size: of the events.
-        origin_us: is subtracted from all times.
+        origin_us: is subtracted from all times; None is the time of the first event.
 
     Raises:
         ConfigurationError: no format has that suffix, or it cannot hold that sensor.

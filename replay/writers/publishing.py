@@ -12,8 +12,11 @@ from .opening import open_writer
 class FilePublisher:
     """Writes packets to a file. Memory: one packet."""
 
-    def __init__(self, path: str | os.PathLike[str], sensor_size: SensorSize) -> None:
-        self._writer = open_writer(path, sensor_size)
+    def __init__(
+        self, path: str | os.PathLike[str], sensor_size: SensorSize, *, zero_time: bool = False
+    ) -> None:
+        """Create the file; with ``zero_time`` the first event is at zero."""
+        self._writer = open_writer(path, sensor_size, origin_us=None if zero_time else 0)
 
     @property
     def counters(self) -> dict[str, int]:

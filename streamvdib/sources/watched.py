@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from streamvdib.events import EventPacket, SensorSize
@@ -33,7 +33,7 @@ class WatchedSource:
         self._stream = stream or sys.stderr
 
     @property
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> Mapping[str, int]:
         """Those of the source."""
         return self._source.counters
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streamvdib.replay.recorder import RecordedSource, Recorder
+from streamvdib.replay.recorder import RELATIVE, RecordedSource, Recorder
 from streamvdib.replay.writers import open_writer
 from streamvdib.replay.writers.files import FileWriter
 
@@ -31,7 +31,7 @@ def read(path: Path, **options: Any) -> EventArray:
 
 @pytest.mark.parametrize("suffix", [".svr", ".es", ".raw", ".csv"])
 def test_what_passes_is_recorded(tools: Any, tmp_path: Path, suffix: str) -> None:
-    events = tools.some_events(20_000)
+    events = tools.some_events(20_000, start_us=1_600_000_000_000_000)
     path = tmp_path / f"a{suffix}"
     recorder = Recorder(path, tools.size)
     source = RecordedSource(tools.MemorySource(tools.cut(events)), recorder)
@@ -39,6 +39,8 @@ def test_what_passes_is_recorded(tools: Any, tmp_path: Path, suffix: str) -> Non
     source.close()
     source.close()
     assert np.array_equal(passed, events)
+    if suffix in RELATIVE:
+        events["t_us"] -= events["t_us"][0]
     assert np.array_equal(read(path, sensor_size=tools.size), events)
     status = recorder.status()
     assert (status.n_given, status.n_written, status.n_dropped) == (20_000, 20_000, 0)

@@ -128,7 +128,7 @@ def test_times_are_stored_relative_to_an_origin(tmp_path: Path) -> None:
     events = many_events(100)
     late = events.copy()
     late["t_us"] += 1_600_000_000_000_000
-    with pytest.raises(ConfigurationError, match="origin_us"):
+    with pytest.raises(ConfigurationError, match="--zero-time"):
         write(tmp_path / "a.es", late)
     write(tmp_path / "b.es", late, origin_us=1_600_000_000_000_000)
     assert np.array_equal(read(tmp_path / "b.es"), events)
