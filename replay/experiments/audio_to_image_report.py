@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .audio_to_image_data import TEST_SHIFT
 from .audio_to_image_runs import AudioData
-from .figures import draw_lines, draw_pictures
+from .figures import draw_lines
+from .montage import write_montage
 from .reports import markdown_table, write_report
 
 PAPER = {"A-snn-15": 0.254, "A-ann-16": 0.408, "A-ann-adam-16": 0.144, "B-snn-10": 0.543,
@@ -45,6 +46,11 @@ def write_audio_report(
         _maps_table(done),
     ]
     figures = _draw(done, made, data, out)
+    if made:
+        parts.append(
+            "## Images that five test recordings of every digit called up (Fig. 8b)\n\nRows: data "
+            f"set A's images, then {', '.join(made)}."
+        )
     parts += [f"![{name}]({name})" for name in figures]
     write_report(
         out,
@@ -107,8 +113,8 @@ def _draw(
         draw_lines(out / "figure-7.png", lines, "steps or bits of the hidden state", "MSE (test)")
         names.append("figure-7.png")
     if made:
-        rows = {"data set A": [image.numpy() for image in data.class_images for _ in range(5)]}
-        rows |= {name: list(images.numpy()) for name, images in made.items()}
-        draw_pictures(out / "figure-8.png", rows, (28, 28))
+        first = data.class_images.repeat_interleave(5, dim=0).numpy()
+        rows = [first, *(images.numpy() for images in made.values())]
+        write_montage(out / "figure-8.png", rows, (28, 28))
         names.append("figure-8.png")
     return names

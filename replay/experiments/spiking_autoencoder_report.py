@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .figures import draw_lines, draw_pictures
+from .figures import draw_lines
+from .montage import write_montage
 from .reports import markdown_table, write_report
 from .spiking_autoencoder_files import read_pixels, read_weights
 from .spiking_autoencoder_runs import RUNS, STUDY_BATCHES, Run
@@ -138,17 +139,17 @@ def _draw_curves(results: Results, twins: Sequence[dict[str, Any]], out: Path) -
 
 
 def _draw_images(results: Results, data: Path, out: Path) -> list[str]:
-    """The first test images of every class row, as they go in and come out."""
-    rows = {}
+    """The first test images as they go in (a row per data set) and come out (a row per run)."""
+    rows: dict[str, Any] = {}
     for name, run in RUNS.items():
         weights_file = out / "runs" / f"{name}.safetensors"
         if name in results and run.paper_mse is not None and weights_file.is_file():
             images = read_pixels(data, run.dataset, "t10k")[:20]
-            rows[f"{run.dataset}: image"] = list(images.numpy())
-            rows[name] = list(regenerated(run, weights_file, images).numpy())
+            rows[run.dataset] = images.numpy()
+            rows[name] = regenerated(run, weights_file, images).numpy()
     if not rows:
         return []
-    draw_pictures(out / "images.png", rows, (28, 28))
+    write_montage(out / "images.png", list(rows.values()), (28, 28), scale=2)
     return ["images.png"]
 
 
