@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -11,11 +12,16 @@ import torch
 _PACKAGES = ("streamvdib", "torch", "numpy", "numba", "safetensors")
 
 
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Looked up once: it reads a file per package."""
+    return {name: metadata.version(name) for name in _PACKAGES}
+
+
 def fingerprint() -> dict[str, str]:
     """Versions, processor capability and threads of this process."""
-    versions = {name: metadata.version(name) for name in _PACKAGES}
     return {
-        **versions,
+        **_versions(),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
