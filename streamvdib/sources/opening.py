@@ -26,11 +26,12 @@ FORMATS: dict[str, str] = {
     "numpy": "streamvdib.sources.numpy_files",
     "hdf5": "streamvdib.sources.hdf5",
     "rosbag": "streamvdib.sources.rosbag",
-    "sound": "streamvdib.sources.sound",
     "text": "streamvdib.sources.text",
     "atis40": "streamvdib.sources.atis40",
+    "sound": "streamvdib.sources.sound",
 }
-"""Format family -> module with ``recognises`` and ``open_recording``; asked in this order."""
+"""Format family -> module with ``recognises`` and ``open_recording``; asked in this order: what
+says clearly what it is before what must be guessed, and last what is slow to import."""
 
 SCHEMES: dict[str, str] = {
     "-": "streamvdib.sources.pipe:open_pipe",
