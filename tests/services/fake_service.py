@@ -35,6 +35,9 @@ class PicturesStation(FakeStation):
         self.step += 1
         return [self._made(packet.end_us)]
 
+    def operate(self, command, arguments):  # nothing is kept of commands: memory is measured
+        return {"done": command}
+
     def _made(self, end_us: int):
         frame = self._frame()
         return type(frame)(frame.step, max(0, end_us - self.dt_us), end_us, self._pixels)
