@@ -14,7 +14,7 @@ from streamvdib.events import EventPacket, SensorSize, empty_events
 from streamvdib.sources import EventSource
 from streamvdib.sources.clock import Clock, SystemClock
 
-SPIN_US = 300
+SPIN_US = 200
 DEFAULT_TICK_US = 10_000
 
 

@@ -35,6 +35,7 @@ DEFAULT_MAX_GAP_US = 3_600_000_000
 # Where the numbers lie in the state that the compiled loop carries from batch to batch.
 RAW, UNWRAPPED, OFFSET, NEWEST, RESUME, STARTED, FRESH, RUN = range(8)
 OFF_SENSOR, LATE, JUMP, WRAPS, RESETS, N_STATE = range(8, 14)
+_GOOD, _DROPPED, _RESET = range(3)
 _HALF: Final = 1 << 31
 _FULL: Final = 1 << 32
 
@@ -146,27 +147,39 @@ def _admit(
         unwrapped = raw
         if is_short and state[STARTED]:
             unwrapped = state[UNWRAPPED] + (raw - state[RAW] + _HALF) % _FULL - _HALF
-        time = unwrapped + state[OFFSET]
-        ahead = time - state[NEWEST]
-        reached = max(state[NEWEST], state[RESUME])
-        is_back = time < reached if state[FRESH] else ahead < 0
-        if state[STARTED] and (is_back or time - reached > max_gap_us):
-            if not state[FRESH]:
-                if -LATE_US <= ahead < 0:
-                    state[LATE] += 1
-                    continue
-                state[RUN] += 1
-                if state[RUN] < JUMP_EVENTS:
-                    state[JUMP] += 1
-                    continue
+        verdict = _judge(unwrapped + state[OFFSET], max_gap_us, state)
+        if verdict == _DROPPED:
+            continue
+        if verdict == _RESET:
             state[RESETS] += 1
-            state[OFFSET] += reached - time
-            time = reached
+            state[OFFSET] = max(state[NEWEST], state[RESUME]) - unwrapped
         elif is_short and state[STARTED] and raw < state[RAW] and unwrapped > state[UNWRAPPED]:
             state[WRAPS] += 1
-        state[RAW], state[UNWRAPPED], state[NEWEST] = raw, unwrapped, time
+        state[RAW], state[UNWRAPPED], state[NEWEST] = raw, unwrapped, unwrapped + state[OFFSET]
         state[STARTED], state[FRESH], state[RUN] = 1, 0, 0
         events[n_admitted] = event
-        events[n_admitted]["t_us"] = time
+        events[n_admitted]["t_us"] = state[NEWEST]
         n_admitted += 1
     return n_admitted
+
+
+@njit(nogil=True, cache=True)
+def _judge(time_us: int, max_gap_us: int, state: npt.NDArray[np.int64]) -> int:
+    """What is to be done about an event of this time; those dropped are counted."""
+    if not state[STARTED]:
+        return _GOOD
+    ahead_us = time_us - state[NEWEST]
+    reached_us = max(state[NEWEST], state[RESUME])
+    is_back = time_us < reached_us if state[FRESH] else ahead_us < 0
+    if not is_back and time_us - reached_us <= max_gap_us:
+        return _GOOD
+    if state[FRESH]:
+        return _RESET
+    if -LATE_US <= ahead_us < 0:
+        state[LATE] += 1
+        return _DROPPED
+    state[RUN] += 1
+    if state[RUN] < JUMP_EVENTS:
+        state[JUMP] += 1
+        return _DROPPED
+    return _RESET

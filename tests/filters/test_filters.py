@@ -78,6 +78,14 @@ def test_a_hot_pixel_is_silenced_in_the_next_window_and_comes_back() -> None:
     assert stays[len(first) :] == [False, True, True]
 
 
+def test_a_hot_pixel_is_forgiven_by_a_window_of_silence() -> None:
+    n_hot = 20 * MIN_RATE_HZ
+    hot = [(int(t_us), 1, 1) for t_us in np.linspace(0, WINDOW_US - 1, n_hot)]
+    quiet = [(k * 100, 3, 3) for k in range(4)]
+    events = at(*sorted(hot + quiet), (3 * WINDOW_US, 1, 1))
+    assert kept("hot=1", events)[-1]
+
+
 def test_a_pixel_that_is_merely_busy_is_not_hot() -> None:
     events = at(*[(k * 30_000, 1, 1) for k in range(30)], (WINDOW_US + 10, 1, 1))
     assert all(kept("hot=1", events))

@@ -57,6 +57,15 @@ def test_one_time_from_nowhere_does_not_move_the_clock() -> None:
     assert timeline.counters["clock_resets"] == 0
 
 
+def test_times_from_nowhere_among_good_ones_are_never_believed() -> None:
+    """Only events in a row count: here every second one is good."""
+    timeline = Timeline(SIZE)
+    times = [t_us for n in range(3 * JUMP_EVENTS) for t_us in (n, 5 * HOUR_US)]
+    assert admitted(timeline, times) == list(range(3 * JUMP_EVENTS))
+    assert timeline.counters["clock_jump"] == 3 * JUMP_EVENTS
+    assert timeline.counters["clock_resets"] == 0
+
+
 def test_a_clock_that_starts_again_is_believed_after_some_events() -> None:
     """Time goes on from the newest event; what came before it was believed is counted."""
     timeline = Timeline(SIZE)
