@@ -51,18 +51,19 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _twins(data: Path, out: Path, *, train: bool) -> list[dict[str, Any]]:
-    """The ANN twins' results, from ``out/runs/twins.json`` where they are done."""
+    """The ANN twins' results, kept in ``out/runs/twins.json``; ``train``: also those not done."""
     path = out / "runs" / "twins.json"
-    if path.is_file():
-        done: list[dict[str, Any]] = json.loads(path.read_text())
-        return done
+    twins: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
     if not train:
-        return []
+        return twins
     from .spiking_autoencoder_ann import ANN_RUNS, score_twin, train_twin
     from .spiking_autoencoder_files import read_pixels
 
-    twins = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = {twin["name"] for twin in twins}
     for run in ANN_RUNS:
+        if run.name in done:
+            continue
         began = time.perf_counter()
         network, curve = train_twin(run, read_pixels(data, run.dataset, "train"))
         seconds = round(time.perf_counter() - began, 1)
@@ -70,6 +71,5 @@ def _twins(data: Path, out: Path, *, train: bool) -> list[dict[str, Any]]:
         print(f"{run.name}: test MSE {mse:.4f}, {seconds} s", flush=True)  # noqa: T201 - progress
         points = [[number, round(value, 5)] for number, value in curve]
         twins.append(asdict(run) | {"mse": mse, "train_seconds": seconds, "curve": points})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(twins) + "\n")
+        path.write_text(json.dumps(twins) + "\n")
     return twins

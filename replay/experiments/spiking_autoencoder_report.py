@@ -37,7 +37,7 @@ def write_autoencoder_report(
     if twins:
         parts += ["## ANN twins\n", _ann_table(twins)]
     parts += [
-        f"## Studies (Fig. 3): Spike-MSE over the last 20 of {STUDY_BATCHES} batches of MNIST\n",
+        f"## Studies (Fig. 3): Spike-MSE over the last 20 of {STUDY_BATCHES} batches of MNIST, while training\n",
         _study_table(results),
     ]
     figures = [*_draw_curves(results, twins, out), *_draw_images(results, data, out)]
