@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from streamvdib.events import EventPacket
     from streamvdib.session import Session
     from streamvdib.session_log import SessionLog
+    from streamvdib.shedding import Shedding
     from streamvdib.sources import EventSource
+    from streamvdib.sources.live_status import LiveStatus
 
 
 def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +44,20 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fall-back", action="store_true", help="with --resume: pass over damaged checkpoints"
     )
+    group.add_argument(
+        "--shed-lag-ms",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="a live source further behind gives up frames, then steps, then lanes (never)",
+    )
+    group.add_argument(
+        "--memory-mb",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="write a checkpoint and end when more is in use (never)",
+    )
     group.add_argument("--log", metavar="DIR", help="log the session there, for streamvdib rerun")
 
 
@@ -55,6 +75,11 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"--checkpoint-keep must be at least 1; got {arguments.checkpoint_keep}"
         )
+    for name in ("shed_lag_ms", "memory_mb"):
+        if not 0 <= getattr(arguments, name) < float("inf"):
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
+            )
     if arguments.log and arguments.checkpoint:
         log, checkpoints = Path(arguments.log), Path(arguments.checkpoint)
         if log.absolute() == checkpoints.absolute():
@@ -74,6 +99,9 @@ class Safety:
         self.signals = Signals()
         self.stopped: Stopped | None = None
         self._heartbeat = Heartbeat()
+        self._arguments = arguments
+        self._lag_s: Callable[[], float] | None = None  # of a live source that can tell
+        self._guardian: Guardian | None = None
         self._checkpoints: Checkpoints | None = None
         self._writer: CheckpointWriter | None = None
         self._log: SessionLog | None = None
@@ -126,14 +154,22 @@ class Safety:
                 position = resumed.position
                 packets = skip_to(packets, position)
         self._session = Session(
-            engine, checkpoints=self._writer, log=self._log, position=position, learner=learner
+            engine,
+            checkpoints=self._writer,
+            log=self._log,
+            shedding=self._shedding(source),
+            position=position,
+            learner=learner,
         )
         yield from self.signals.interruptible(packets)
 
     def advance(self, packet: EventPacket) -> list[Frame]:
         """Push a packet; a signal that comes meanwhile waits until it is done."""
         assert self._session is not None, "packets must be iterated over first"
-        frames = self._session.advance(packet)
+        session = self._session
+        if session.shedding is not None and self._lag_s is not None:
+            session.shedding.observe(self._lag_s())
+        frames = session.advance(packet)
         self._heartbeat.beat()
         return frames
 
@@ -173,6 +209,19 @@ class Safety:
 
             self._log = SessionLog(Path(arguments.log))
 
+        if arguments.memory_mb:
+            self._guardian = Guardian(arguments.memory_mb)
+
+    def _shedding(self, source: EventSource) -> Shedding | None:
+        """Load shedding for a live source that says how far behind it is."""
+        status: Callable[[], LiveStatus] | None = getattr(source, "status", None)
+        if not self._arguments.shed_lag_ms or not source.is_live or status is None:
+            return None
+        from streamvdib.shedding import Bounds, Shedding
+
+        self._lag_s = lambda: status().lag_us / 1e6
+        return Shedding(time.monotonic, Bounds(lag_s=self._arguments.shed_lag_ms / 1e3))
+
     def _resume(self, checkpoints: Checkpoints, *, fall_back: bool) -> None:
         from streamvdib.checkpoints.fingerprint import differences
 
@@ -185,7 +234,9 @@ class Safety:
             _tell(f"last bits may differ: {text}")
 
     def _close(self) -> None:
-        """Close what is open; one failure does not keep the others from closing."""
+        """Close what is open."""
+        if self._guardian is not None:
+            self._guardian.close()
         if self._session is not None:
             self._session.close()
         if self._writer is not None:
@@ -198,6 +249,37 @@ class Safety:
                 _tell(f"the session's log was interrupted: {self._log.last_error}")
         if self._checkpoints is not None:
             self._checkpoints.close()
+
+
+class Guardian:
+    """Ends the process in good order, as SIGTERM does, when it takes too much memory.
+
+    Args:
+        memory_mb: resident memory, units of 2^20 bytes.
+    """
+
+    def __init__(self, memory_mb: float) -> None:
+        from streamvdib.watchdog import Limits, Vitals, Watchdog
+
+        limits = Limits(source_s=0.0, decoder_s=0.0, lag_s=0.0, memory_mb=memory_mb)
+        self.watchdog = Watchdog(
+            Vitals(), limits, time.monotonic, policies={"memory": self._end_process}
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stopping.set()
+        self._thread.join(5.0)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.5):
+            self.watchdog.check()
+
+    def _end_process(self, _name: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _tell(text: str) -> None:

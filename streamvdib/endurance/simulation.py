@@ -113,7 +113,7 @@ class SimulatedTargets:
             return np.full_like(_PICTURE, np.nan)
         if draw < 0.15:
             return _PICTURE[:, :2]
-        return None if draw < 0.3 else (_PICTURE + np.float32(draw)) / 2
+        return None if draw < 0.3 else ((_PICTURE + draw) / 2).astype(np.float32)
 
 
 def simulated_packet(seed: int, index: int) -> EventPacket:

@@ -15,6 +15,8 @@ BAD_OPTIONS = {
     "negative time": ["--checkpoint", "{}/c", "--checkpoint-every-s", "-1"],
     "no generations": ["--checkpoint", "{}/c", "--checkpoint-keep", "0"],
     "one folder for two": ["--checkpoint", "{}/c", "--log", "{}/c"],
+    "memory below nothing": ["--memory-mb", "-5"],
+    "lag that is no number": ["--shed-lag-ms", "nan"],
     "learning without targets": ["--learn"],
     "targets without learning": ["--targets", "label:1"],
 }

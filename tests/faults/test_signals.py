@@ -93,3 +93,9 @@ def test_a_second_signal_does_what_the_system_does() -> None:
         signal.raise_signal(signal.SIGHUP)
         assert signals.came == signal.SIGHUP
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_a_run_that_takes_too_much_memory_ends_in_good_order(tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "big"
+    assert ended(run("--checkpoint", str(folder), "--memory-mb", "1")) == 143
+    assert newest(folder).generation > 0
