@@ -85,19 +85,18 @@ def decode_evt2(
     Returns:
         How many events, and the first word not decoded.
     """
-    n_events, index = 0, start
     base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), state[HAS_TIME]
-    while index < len(words) and n_events < limit:
+    n_events, index = np.uint64(0), np.uint64(start)
+    n_words, most, one = np.uint64(len(words)), np.uint64(limit), np.uint64(1)
+    while index < n_words and n_events < most:
         word = np.int64(words[index])
-        index += 1
+        index += one
         kind = word >> 28
         if kind <= 1:
-            if has_time:
-                t_us = base_us | ((word >> 22) & 0x3F)
-                _emit(events, n_events, t_us, (word >> 11) & 0x7FF, word & 0x7FF, kind)
-                n_events += 1
-            else:
-                state[TIMELESS] += 1
+            t_us = base_us | ((word >> 22) & 0x3F)
+            _emit(events, n_events, t_us, (word >> 11) & 0x7FF, word & 0x7FF, kind)
+            n_events += np.uint64(has_time)
+            state[TIMELESS] += 1 - has_time
         elif kind == 8:
             _set_high(state, word & 0xFFFFFFF, 28)
             base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), 1

@@ -9,7 +9,7 @@ option ``group`` chooses where there are several.
 Times are in the option's ``time_unit``, in the unit their name ends with, in seconds if they have
 fractions, else in microseconds. The sensor's size comes from the attribute ``sensor_resolution``
 (height, width) or ``geometry`` ("1280x720"), or is the smallest known one on which the first
-``BLOCK_EVENTS`` fit.
+65,536 fit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from streamvdib.sources.sensor_sizes import smallest_known
 from streamvdib.sources.unpacked import plain_file
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-BLOCK_EVENTS = 1 << 17
+BLOCK_EVENTS = 1 << 18
+_INFERENCE_EVENTS = 1 << 16
 _PLAIN_COLUMNS = "x y t p"
 _GEOMETRY = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
@@ -220,13 +221,14 @@ class _Events:
                     return SensorSize(int(found[1]), int(found[2]))
         return None
 
-    def block(self, start: int) -> Block:
-        """``BLOCK_EVENTS`` events from ``start`` on."""
+    def block(self, start: int, n_events: int = BLOCK_EVENTS) -> Block:
+        """``n_events`` events from ``start`` on."""
         where = f"{self._name}, from event {start} of {self.place} on"
         with _reading(self._name, f"event {start} of {self.place}"):
-            t, x, y, p = self._columns(slice(start, start + BLOCK_EVENTS))
+            t, x, y, p = self._columns(slice(start, start + n_events))
         events: EventArray = events_from_columns(t, x, y, p, self._unit, where)
-        events["t_us"] += self._offset_us
+        if self._offset_us:
+            events["t_us"] += self._offset_us
         return Block(events, lambda index: f"event {start + index} of {self.place}")
 
     def _columns(self, rows: slice) -> list[Any]:
@@ -240,7 +242,7 @@ class _Events:
 
 
 def _infer_sensor_size(events: _Events) -> SensorSize:
-    first = events.block(0).events if events.n_events else None
+    first = events.block(0, _INFERENCE_EVENTS).events if events.n_events else None
     if first is None:
         return smallest_known(1, 1, events.place)
     first = first[(first["x"] < 65535) & (first["y"] < 65535)]

@@ -6,7 +6,7 @@ header line with the names, or is t x y p. Times are in the option's ``time_unit
 that the name in the header ends with, or in seconds if the first one has a decimal point and in
 microseconds if it has none. Polarity 1 is ON, 0 and -1 are OFF. A first line of two numbers is
 the sensor's width and height; without it, the smallest known sensor on which the first
-``CHUNK_BYTES`` fit.
+256 kB fit.
 
 Times become whole microseconds, rounded in decimal arithmetic: 0.0000025 s is 3 us.
 """
@@ -19,17 +19,19 @@ from pathlib import Path
 import numpy as np
 
 from streamvdib.errors import RecordingError, TruncatedRecordingError, UnknownFormatError
-from streamvdib.events import SensorSize, empty_events
+from streamvdib.events import EVENT_DTYPE, SensorSize
 from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block
-from streamvdib.sources.reading import CHUNK_BYTES, REMEDY, ByteStream, count, open_stream
+from streamvdib.sources.reading import REMEDY, ByteStream, count, open_stream
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import smallest_known
 from streamvdib.sources.text_kernel import BAD_POLARITY, OK, WRONG_COLUMNS, P, parse_lines
 from streamvdib.sources.text_layout import TextLayout, find_layout
 
 HEAD_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 18
 MAX_LINE_BYTES = 1 << 12
+SHORTEST_LINE_BYTES = 8  # "0 0 0 0" and a line feed
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -130,8 +132,9 @@ class TextParser:
             offset: where it begins in the recording.
         """
         data = np.frombuffer(lines, np.uint8)
-        n_lines = lines.count(b"\n") + 1
-        events, offsets = empty_events(n_lines), np.empty(n_lines, dtype=np.int64)
+        n_lines = len(lines) // SHORTEST_LINE_BYTES + 1
+        events = np.empty(n_lines, dtype=EVENT_DTYPE)
+        offsets = np.empty(n_lines, dtype=np.int64)
         layout = self._layout
         n_events, n_bad, cause, bad_at = parse_lines(
             data, layout.columns, layout.scale, events, offsets, self._lenient

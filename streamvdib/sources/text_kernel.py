@@ -95,34 +95,6 @@ def _is_separator(byte: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _plain_number(data: npt.NDArray[np.uint8], start: int, scale: int) -> tuple[Integer, int]:
-    """The same for digits with at most a point among them, in fewer steps; else by ``_number``."""
-    value, index, n_fraction = np.int64(0), start, 0
-    while index < len(data):
-        digit = np.int64(data[index]) - 48
-        if digit < 0 or digit > 9:
-            break
-        value = value * 10 + digit
-        index += 1
-    n_whole = index - start
-    if n_whole and scale > 0 and index < len(data) and data[index] == 46:
-        index += 1
-        while index < len(data) and n_fraction < scale:
-            digit = np.int64(data[index]) - 48
-            if digit < 0 or digit > 9:
-                break
-            value = value * 10 + digit
-            n_fraction += 1
-            index += 1
-    ended = index == len(data) or data[index] <= 32 or _is_separator(data[index])
-    if not ended or n_whole == 0 or n_whole > _MAX_DIGITS - 6 or scale < 0:
-        return _number(data, start, scale)
-    for _ in range(scale - n_fraction):
-        value *= 10
-    return value, index
-
-
-@njit(cache=True, nogil=True)
 def _line(
     data: npt.NDArray[np.uint8],
     start: int,
@@ -145,7 +117,7 @@ def _line(
         if n_columns == len(columns):
             return WRONG_COLUMNS, index
         column = columns[n_columns]
-        value, stop = _plain_number(data, index, scale if column == T else 0)
+        value, stop = _number(data, index, scale if column == T else 0)
         if stop == index:
             return BAD_NUMBER, index
         ended = stop == len(data) or data[stop] == 10 or data[stop] == 13
@@ -154,6 +126,53 @@ def _line(
         values[column] = value
         index = stop
         n_columns += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _plain_line(
+    data: npt.NDArray[np.uint8],
+    start: int,
+    columns: npt.NDArray[np.int64],
+    scale: int,
+    values: npt.NDArray[np.int64],
+) -> int:
+    """Parse a line of digits, single separators and one point in the time; most lines are so.
+
+    Returns:
+        Where the line ends, or -1 if it is another: ``_line`` then says what it is.
+    """
+    index, n_bytes, n_columns, done = start, len(data), len(columns), 0
+    while done < n_columns:
+        column = columns[done]
+        negative = column == P and index < n_bytes and data[index] == 45
+        index += negative
+        value, first = np.int64(0), index
+        while index < n_bytes and 48 <= data[index] <= 57:
+            value = value * 10 + (np.int64(data[index]) - 48)
+            index += 1
+        if index == first or index - first > 12:
+            return -1
+        if column == T:
+            missing = scale
+            if missing > 0 and index < n_bytes and data[index] == 46:
+                index += 1
+                while missing > 0 and index < n_bytes and 48 <= data[index] <= 57:
+                    value = value * 10 + (np.int64(data[index]) - 48)
+                    missing -= 1
+                    index += 1
+            while missing > 0:
+                value *= 10
+                missing -= 1
+        values[column] = -value if negative else value
+        done += 1
+        end = np.int64(data[index]) if index < n_bytes else 10
+        if done < n_columns:
+            if end != 32 and end != 44 and end != 9:
+                return -1
+            index += 1
+        elif end != 10 and end != 13:
+            return -1
+    return index
 
 
 @njit(cache=True, nogil=True)
@@ -179,10 +198,16 @@ def parse_lines(
         How many events, how many bad lines, the first bad line's cause and where it begins.
     """
     values = np.zeros(5, dtype=np.int64)
+    is_plain = scale >= 0
     n_events, n_bad, cause, bad_at, start = 0, 0, OK, 0, 0
     while start < len(data):
-        is_comment = data[start] == 35 or data[start] == 37  # '#', '%'
-        found, stop = (EMPTY, start) if is_comment else _line(data, start, columns, scale, values)
+        found, stop = OK, -1
+        if is_plain:
+            stop = _plain_line(data, start, columns, scale, values)
+        if stop < 0:
+            found, stop = EMPTY, start
+            if data[start] != 35 and data[start] != 37:  # '#', '%'
+                found, stop = _line(data, start, columns, scale, values)
         if found == OK and not -1 <= values[P] <= 1:
             found = BAD_POLARITY
         if found == OK:
