@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import struct
 
 from streamvdib.errors import UnknownFormatError
@@ -24,7 +23,6 @@ from streamvdib.sources.reading import ByteStream
 from streamvdib.sources.text_layout import find_layout
 
 MAX_HEAD_BYTES = 1 << 16
-_SIZE_IN_NAME = re.compile(rb"\b([xyXY])@(\d{1,5})\b")
 
 
 class AnyDecoder:
@@ -163,17 +161,7 @@ def _evt(head: bytes) -> tuple[ByteDecoder, int] | None:
 
 def _text(head: bytes, ended: bool) -> tuple[ByteDecoder, int] | None:
     lines = head if ended else head[: head.rfind(b"\n") + 1]
-    plain, width, n_removed = _without_sizes(lines)
-    layout = find_layout(plain, {}) if plain else None
-    if layout is None or (layout.n_bytes >= len(plain) and not ended):
+    layout = find_layout(lines, {}) if lines else None
+    if layout is None or (layout.n_bytes >= len(lines) and not ended):
         return None  # the first event tells the unit of the times
-    return TextDecoder(layout, width or layout.sensor_size), layout.n_bytes + n_removed
-
-
-def _without_sizes(lines: bytes) -> tuple[bytes, SensorSize | None, int]:
-    """Text without the sizes that faery adds to the names in its header, as in ``x@346``."""
-    header, line_feed, rest = lines.partition(b"\n")
-    sizes = {name.lower(): int(size) for name, size in _SIZE_IN_NAME.findall(header)}
-    plain = _SIZE_IN_NAME.sub(rb"\1", header)
-    size = SensorSize(sizes[b"x"], sizes[b"y"]) if {b"x", b"y"} <= set(sizes) else None
-    return plain + line_feed + rest, size, len(header) - len(plain)
+    return TextDecoder(layout, layout.sensor_size), layout.n_bytes

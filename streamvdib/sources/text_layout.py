@@ -24,6 +24,7 @@ _SCALE_OF_UNIT = {"s": 6, "ms": 3, "us": 0, "ns": -3}
 _SEPARATORS = re.compile(r"[\s,;]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$")
 _WHOLE = re.compile(r"[0-9]{1,5}$")
+_SIZED_NAME = re.compile(r"[xy]@\d{1,5}$")  # faery: x@346, y@260
 _UNIT_IN_NAME = re.compile(r"[_\[(](s|ms|us|ns)[\])]?$")
 
 
@@ -35,7 +36,7 @@ class TextLayout:
         columns: what each column means, (n_columns,).
         scale: times are multiplied by ten to this power.
         n_bytes: where the first line of data begins.
-        sensor_size: from a first line of two numbers; None without one.
+        sensor_size: from a first line of two numbers or faery's header; None without one.
     """
 
     columns: npt.NDArray[np.int64]
@@ -60,8 +61,11 @@ def find_layout(head: bytes, options: Mapping[str, object]) -> TextLayout | None
         if words is None:
             return None
         comment = line.lstrip()[:1] in (b"#", b"%")
+        sizes = {word[0]: int(word[2:]) for word in words if _SIZED_NAME.match(word)}
+        words = [word[0] if _SIZED_NAME.match(word) else word for word in words]
         if _is_header(words):
             names = words
+            sensor_size = SensorSize(sizes["x"], sizes["y"]) if len(sizes) == 2 else sensor_size
         elif words and not comment:
             if not all(_NUMBER.match(word) for word in words):
                 return None

@@ -103,6 +103,13 @@ def test_faerys_text_tells_the_sensors_size_in_its_header() -> None:
     assert events.tolist() == [(5, 1, 2, True), (7, 3, 4, False)]
 
 
+def test_a_file_of_faerys_text_tells_it_too(tmp_path: Path) -> None:
+    (tmp_path / "faery.csv").write_bytes(b"t,x@346,y@260,on\n5,1,2,1\n")
+    source = open_source(tmp_path / "faery.csv")
+    assert source.sensor_size == SensorSize(346, 260)
+    assert [packet.events.tolist() for packet in source] == [[(5, 1, 2, True)]]
+
+
 def test_a_pipe_loses_nothing_however_small_the_queue(tools: Any, fifo: Path) -> None:
     events = tools.some_events(20_000)
     thread = write_in_thread(fifo, [text_lines(events)])
