@@ -51,22 +51,25 @@ class Checkpoints:
         self.folder, self.keep = Path(folder), keep
         self._disk = disk or RealDisk()
         self._unlock: Callable[[], None] | None = self._lock()
-        self._sweep()
-        names = self._disk.names(self.folder)
+        try:
+            names = self._names()
+        except CheckpointError:
+            self.close()
+            raise
+        self._sweep(names)
         numbers = [int(m[1]) for name in names if (m := _NAME.match(name))]
         self._last = max(numbers, default=0)
 
     @property
     def generations(self) -> list[int]:
         """Numbers of the files that are there, oldest first."""
-        names = self._disk.names(self.folder)
-        return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+        return sorted(int(match[1]) for name in self._names() if (match := _NAME.fullmatch(name)))
 
     @property
     def anchor(self) -> int | None:
         """The generation to roll back to; never deleted. None: none was chosen."""
-        names = self._disk.names(self.folder)
-        return max((int(m[1]) for name in names if (m := _ANCHOR.fullmatch(name))), default=None)
+        numbers = [int(m[1]) for name in self._names() if (m := _ANCHOR.fullmatch(name))]
+        return max(numbers, default=None)
 
     def path(self, generation: int) -> Path:
         """The file of a generation."""
@@ -195,22 +198,24 @@ class Checkpoints:
                 f"{error.strerror}. Make it, or give another."
             ) from error
 
-    def _sweep(self) -> None:
-        """Delete what a crash left half written."""
+    def _names(self) -> list[str]:
         try:
-            for name in self._disk.names(self.folder):
-                if name.endswith(_TEMPORARY):
-                    with suppress(OSError):
-                        self._disk.remove(self.folder / name)
+            return self._disk.names(self.folder)
         except OSError as error:
-            self.close()
             raise CheckpointError(
-                f"{self.folder} must be a folder that can be listed; {error.strerror}"
+                f"{self.folder} must be a folder that can be listed; {error.strerror or error}"
             ) from error
+
+    def _sweep(self, names: list[str]) -> None:
+        """Delete what a crash left half written."""
+        for name in names:
+            if name.endswith(_TEMPORARY):
+                with suppress(OSError):
+                    self._disk.remove(self.folder / name)
 
     def _prune(self) -> None:
         """Delete all but the newest and the anchor; what cannot be deleted stays."""
-        with suppress(OSError):
+        with suppress(OSError, CheckpointError):
             anchor = self.anchor
             for generation in self.generations[: -self.keep]:
                 if generation != anchor:

@@ -54,6 +54,8 @@ def _simulate(first_seed: int, n_seeds: int) -> int:
         for text in outcome.broken:
             _tell(f"seed {seed} BROKEN: {text}; again: streamvdib soak --simulate 1 --seed {seed}")
         n_broken += bool(outcome.broken)
+        if (seed + 1 - first_seed) % 100 == 0:
+            _tell(f"{seed + 1 - first_seed} seeds, {n_broken} broken")
     _tell(f"{n_seeds} seeds from {first_seed}: {n_broken} broken")
     return EXIT_FAILED if n_broken else EXIT_OK
 

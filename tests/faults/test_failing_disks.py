@@ -75,6 +75,13 @@ def test_old_generations_that_cannot_be_deleted_stay_and_do_no_harm(
         assert state_digest(checkpoints.load().state) == state_digest(states[-1])
 
 
+def test_a_folder_that_cannot_be_listed_is_told_and_its_lock_given_back(tmp_path: Path) -> None:
+    disk = FaultyDisk(RealDisk(), Fault("names", errno.EIO, n_times=1))
+    with pytest.raises(CheckpointError, match="can be listed"):
+        Checkpoints(tmp_path / "run", disk=disk)
+    Checkpoints(tmp_path / "run", disk=disk).close()
+
+
 @pytest.mark.parametrize("call", [*CALLS, "append", "sync", "names", "remove"])
 def test_decoding_goes_on_whatever_the_disk_does(tmp_path: Path, call: str) -> None:
     recording = packets(4, 20)
