@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from pathlib import Path
 
 from streamvdib.cli import EXIT_FAILED, EXIT_OK
-from streamvdib.errors import ConfigurationError
+from streamvdib.errors import ConfigurationError, StreamVdibError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,11 +50,15 @@ def _simulate(first_seed: int, n_seeds: int) -> int:
     if n_seeds < 1:
         raise ConfigurationError(f"--simulate must be at least 1 seed; got {n_seeds}")
     n_broken = 0
+    logging.getLogger("streamvdib").setLevel(logging.CRITICAL)  # faults on purpose are no news
     for seed in range(first_seed, first_seed + n_seeds):
-        outcome = simulate(seed)
-        for text in outcome.broken:
+        try:
+            broken = simulate(seed).broken
+        except StreamVdibError as error:
+            broken = [f"{type(error).__name__}: {error}"]
+        for text in broken:
             _tell(f"seed {seed} BROKEN: {text}; again: streamvdib soak --simulate 1 --seed {seed}")
-        n_broken += bool(outcome.broken)
+        n_broken += bool(broken)
         if (seed + 1 - first_seed) % 100 == 0:
             _tell(f"{seed + 1 - first_seed} seeds, {n_broken} broken")
     _tell(f"{n_seeds} seeds from {first_seed}: {n_broken} broken")

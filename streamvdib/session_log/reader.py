@@ -78,12 +78,15 @@ class Section:
     reader: LogReader
 
 
-def sections(path: Path, disk: Disk | None = None) -> Iterator[Section]:
+def sections(
+    path: Path, disk: Disk | None = None, passed_over: list[str] | None = None
+) -> Iterator[Section]:
     """The sections of a log, oldest first.
 
     Args:
         path: a log's folder, or one of its files.
         disk: where files come from.
+        passed_over: takes a line for every file of a folder that was cut off while it was begun.
 
     Raises:
         RecordingError: there is none, or one does not begin as it should.
@@ -103,8 +106,10 @@ def sections(path: Path, disk: Disk | None = None) -> Iterator[Section]:
         records = iter(reader)
         start, state = next(records, None), next(records, None)
         if start is None or state is None:
-            if file == files[-1] and len(files) > 1 and reader.ended.startswith("cut off"):
-                return  # a crash while it was begun
+            if file != path and reader.ended.startswith("cut off"):
+                if passed_over is not None:
+                    passed_over.append(f"{file.name}: {reader.ended} while it was begun")
+                continue
             raise RecordingError(f"{file} must begin with START and STATE; {reader.ended}")
         if (start.kind, state.kind) != (Kind.START, Kind.STATE):
             raise RecordingError(f"{file} must begin with START and STATE; got {start.kind.name}")

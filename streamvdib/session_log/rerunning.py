@@ -78,7 +78,7 @@ def rerun(path: Path, make_engine: MakeEngine, *, disk: Disk | None = None) -> R
         What was compared, and the first difference in words if there is one.
     """
     report = RerunReport()
-    for section in sections(path, disk):
+    for section in sections(path, disk, report.endings):
         _Rerun(section, make_engine, report).run()
         report.n_sections += 1
         report.endings.append(f"{section.reader.path.name}: {section.reader.ended}")

@@ -284,7 +284,12 @@ class SessionLog:
         self._number += 1
         path = self.folder / log_name(self._number)
         data = MAGIC + pack(Kind.START, start) + pack(Kind.STATE, encode(state, 0))
-        self._disk.write(path, data)
+        try:
+            self._disk.write(path, data)
+        except OSError:
+            with suppress(OSError):
+                self._disk.remove(path)
+            raise
         self._disk.sync_folder(self.folder)
         self._path, self._n_file_bytes = path, len(data)
         self.n_records += 2

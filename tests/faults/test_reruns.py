@@ -184,3 +184,16 @@ def test_a_record_that_claims_gigabytes_is_refused(folder: Path) -> None:
     file.write_bytes(whole + bytes((3,)) + b"\xff" * 12)
     report = rerun(folder, make)
     assert "claims" in report.endings[0]
+
+
+def test_a_file_cut_off_while_it_was_begun_is_passed_over(folder: Path) -> None:
+    """Found by the simulation: a loss of power in the middle of the first write of a file."""
+    log_session(folder, small_engine(backend="torch", policy="count"), 6, file_bytes=1)
+    files = sorted(folder.glob("*.svlog"))
+    files[2].write_bytes(files[2].read_bytes()[:500])
+    report = rerun(folder, make)
+    assert report.first_difference is None
+    assert report.n_sections == len(files) - 1
+    assert f"{files[2].name}: cut off at byte" in " ".join(report.endings)
+    with pytest.raises(RecordingError, match="must begin with START and STATE"):
+        rerun(files[2], make)
