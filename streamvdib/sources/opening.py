@@ -126,9 +126,19 @@ def _open_recording(
     wanted = options.pop("format", None)
     if wanted is not None and wanted not in FORMATS:
         raise ConfigurationError(f"format must be one of: {', '.join(FORMATS)}; got {wanted}")
-    name = recognise(path) if wanted is None else str(wanted)
+    name = _recognise(path, options) if wanted is None else str(wanted)
     read_options = ReadOptions(sensor_size, lenient, packet_us, max_gap_us, options)
     return cast("EventSource", _module(name).open_recording(path, read_options))
+
+
+def _recognise(path: Path, options: dict[str, object]) -> str:
+    """By content; a file that nothing recognises is text if its columns are named."""
+    try:
+        return recognise(path)
+    except UnknownFormatError:
+        if "columns" not in options:
+            raise
+        return "text"
 
 
 def recognise(path: str | os.PathLike[str]) -> str:
