@@ -33,17 +33,8 @@ class TorchDecoding:
 Decoding = Callable[[], Frames]
 
 
-def make_decoding(model: Model, window: SpikeWindow, *, learns: bool = False) -> Decoding:
-    """The quickest way to decode this model on this machine.
+def make_decoding(model: Model, window: SpikeWindow) -> Decoding:
+    """The quickest way to decode this model on this machine."""
+    from streamvdib.backends.window_layer import WindowDecoding, can_decode
 
-    Args:
-        model: whose decoder.
-        window: what it sees.
-        learns: whether its weights change all the time (see ``backends.window_layer``).
-    """
-    if not learns:
-        from streamvdib.backends.window_layer import WindowDecoding, can_decode
-
-        if can_decode(model):
-            return WindowDecoding(model, window)
-    return TorchDecoding(model, window)
+    return WindowDecoding(model, window) if can_decode(model) else TorchDecoding(model, window)

@@ -140,7 +140,7 @@ class Engine:
             seed=seed,
             **backend_options,
         )
-        self._decoding = make_decoding(model, self.window, learns=learner is not None)
+        self._decoding = make_decoding(model, self.window)
         self.statistics = RunStatistics()
         self.thinning = NOT_THINNED  # what is given up where the machine is too slow
         self.observers: list[Observer] = []  # called after every chunk, before its frame

@@ -1,7 +1,7 @@
 """Linear and MLP decoders with an event-driven first layer, on a CPU.
 
-Weights are kept a second time, a row per input, and copied again when they have changed. A copy
-costs more than a frame, so a decoder that learns is better left to torch.
+Weights are kept a second time, a row per input, and copied again when they have changed: with a
+decoder that learns, before every frame.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The event-driven decoder gives what the torch decoder gives, wherever the window's ring stands."""
+"""The event-driven decoder gives what the torch decoder gives, wherever its ring stands."""
 
 from __future__ import annotations
 
@@ -95,4 +95,3 @@ def test_other_decoders_are_left_to_torch() -> None:
     assert not can_decode(recurrent)
     assert isinstance(make_decoding(recurrent, filled(0)), TorchDecoding)
     assert isinstance(make_decoding(model("mlp"), filled(0)), WindowDecoding)
-    assert isinstance(make_decoding(model("mlp"), filled(0), learns=True), TorchDecoding)
