@@ -188,9 +188,10 @@ def test_after_warm_up_ten_times_the_stream_adds_not_one_array() -> None:
             engine.advance(EventPacket(events, (k + 1) * step_us))
         return first + n
 
+    done = feed(0, 10)
     tracemalloc.start()
     try:
-        done = feed(0, 10)
+        done = feed(done, 10)
         before = tracemalloc.take_snapshot()
         feed(done, 100)
         after = tracemalloc.take_snapshot()

@@ -26,6 +26,9 @@ def add_intake_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--speed", default="max", help="of a recording: a factor, or max")
     group.add_argument("--record", metavar="FILE", help="write the raw events beside decoding")
     group.add_argument(
+        "--status", action="store_true", help="events/s, queue, drops and lag on standard error"
+    )
+    group.add_argument(
         "--isolated", action="store_true", help="read in a child process: the file is not trusted"
     )
 
@@ -50,6 +53,10 @@ def open_intake(arguments: argparse.Namespace, uri: str, index: int = 0) -> Even
         lenient=arguments.lenient,
         **options,
     )
+    if arguments.status:
+        from streamvdib.sources.watched import WatchedSource
+
+        source = WatchedSource(source)
     if arguments.record:
         recorder: Any = importlib.import_module(RECORDER)
         source = recorder.RecordedSource(

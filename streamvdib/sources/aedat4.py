@@ -97,7 +97,10 @@ def _opened(
         ) from error
     camera = str(options.format_options.get("camera", ""))
     with plain_file(path, suffix=".aedat4", lenient=options.lenient) as plain:
-        container = read_container(plain)
+        try:
+            container = read_container(plain)
+        except RecordingError as error:
+            raise type(error)(str(error).replace(str(plain), str(path))) from None
         with _whole(plain, path, container, options, counters) as whole:
             try:
                 reader = dv_processing.io.MonoCameraRecording(whole, camera)

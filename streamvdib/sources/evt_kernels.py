@@ -102,7 +102,7 @@ def decode_evt2(
             base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), 1
         else:
             _other(state, kind)
-    return n_events, index
+    return int(n_events), int(index)
 
 
 @njit(cache=True, nogil=True)
@@ -135,7 +135,7 @@ def decode_evt21(
             _set_high(state, high_half & 0xFFFFFFF, 28)
         else:
             _other(state, kind)
-    return n_events, index
+    return int(n_events), int(index)
 
 
 @njit(cache=True, nogil=True)
@@ -197,4 +197,4 @@ def decode_evt3(
     state[LOW], state[ROW], state[BASE_COLUMN], state[POLARITY] = t_us & 0xFFF, row, base, polarity
     state[OTHER_WORDS] += n_other
     state[TIMELESS] += n_timeless
-    return n_events, index
+    return int(n_events), int(index)

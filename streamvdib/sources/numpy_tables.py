@@ -103,7 +103,7 @@ def _lies_as_ours(dtype: np.dtype[Any], keys: list[Any]) -> bool:
         return False
     named = dtype.descr
     ours = EVENT_DTYPE.descr
-    return [kind for _, kind in named] == [kind for _, kind in ours]
+    return [field[1] for field in named] == [field[1] for field in ours]
 
 
 def _column_numbers(

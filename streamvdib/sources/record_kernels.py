@@ -34,7 +34,7 @@ def _emit(
 
 @njit(cache=True, nogil=True)
 def decode_dat(
-    words: npt.NDArray[np.uint32], offset_us: int, last: int, events: EventArray
+    words: npt.NDArray[np.uint32], offset_us: int, last: int | np.integer[Any], events: EventArray
 ) -> bool:
     """Decode Prophesee DAT.
 
@@ -51,7 +51,7 @@ def decode_dat(
     n_events = 0
     for index in range(0, len(words), 2):
         t_us, word = np.int64(words[index]), np.int64(words[index + 1])
-        dropped |= last - t_us > DROP_US
+        dropped |= bool(last - t_us > DROP_US)
         last = t_us
         x, y = word & 0x3FFF, (word >> 14) & 0x3FFF
         n_events = _emit(events, n_events, t_us + offset_us, x, y, word >> 28)
@@ -76,7 +76,7 @@ def decode_aedat(
     height: int,
     flip_y: bool,
     offset_us: int,
-    last: int,
+    last: int | np.integer[Any],
     events: EventArray,
     skipped: npt.NDArray[np.int64],
 ) -> tuple[int, int, bool]:
@@ -113,11 +113,11 @@ def decode_aedat(
                 continue
             x, y, on = (address >> 1) & 0x7F, (address >> 8) & 0x7F, (address & 1) ^ 1
         t_us = _big_endian(data, at + address_bytes, 4)
-        dropped |= last - t_us > DROP_US
+        dropped |= bool(last - t_us > DROP_US)
         last = t_us
         row = height - 1 - y if flip_y else y  # one off the sensor becomes large, being unsigned
         n_events = _emit(events, n_events, t_us + offset_us, width - 1 - x, row, on)
-    return n_events, last, dropped
+    return n_events, int(last), dropped
 
 
 @njit(cache=True, nogil=True)

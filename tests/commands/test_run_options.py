@@ -39,7 +39,7 @@ def frames_in(folder: Path) -> list[bytes]:
 def test_a_recording_made_beside_a_run_holds_the_same_events(
     tmp_path: Path, model: str, recording: str
 ) -> None:
-    beside = tmp_path / "beside.es"
+    beside = tmp_path / "beside.svr"
     words = ["run", recording, "--model", model, *SIZE]
     assert main([*words, "--record", str(beside), "--out", str(tmp_path / "a")]) == EXIT_OK
     given = np.concatenate([p.events for p in open_source(recording, sensor_size=(4, 3))])  # type: ignore[arg-type]

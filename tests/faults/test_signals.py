@@ -81,11 +81,12 @@ def test_a_signal_ends_the_waiting_for_a_packet() -> None:
         signal.raise_signal(signal.SIGINT)
         yield 2
 
+    before = signal.getsignal(signal.SIGINT)
     seen = []
     with pytest.raises(Stopped) as stopped, Signals() as signals:
         seen.extend(iter(signals.interruptible(source())))  # type: ignore[call-overload]
     assert stopped.value.exit_code == 130
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_second_signal_does_what_the_system_does() -> None:
