@@ -241,6 +241,7 @@ class AsyncFrameClient:
         while True:
             self._came.clear()
             message = self._subscription.next()
+            await asyncio.sleep(0)  # others have their turn however many messages wait
             if message is not None:
                 return message
             await self._came.wait()
