@@ -34,7 +34,8 @@ from streamvdib.session_log import SessionLog, rerun
 from streamvdib.session_log.digests import frame_checksum
 
 FOLDER = Path("/simulated")
-N_PACKETS = 24
+N_PACKETS = 14
+MOST_LIVES = 1000  # a disk that fails at every third call and loses power at every twentieth
 KEEP = 2
 LOG_FILES = 3
 MAX_GAP_US = 20_000
@@ -186,7 +187,7 @@ class Life:
         """Live; what was broken."""
         self._live_undisturbed()
         index = 0
-        while index < self.n_packets and self.n_lives < 50:
+        while index < self.n_packets and self.n_lives < MOST_LIVES:
             self.n_lives += 1
             try:
                 index = self._live()

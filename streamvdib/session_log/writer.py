@@ -283,6 +283,7 @@ class SessionLog:
         self._path = None
         self._number += 1
         path = self.folder / log_name(self._number)
+        self._make_room()
         data = MAGIC + pack(Kind.START, start) + pack(Kind.STATE, encode(state, 0))
         try:
             self._disk.write(path, data)
@@ -293,8 +294,12 @@ class SessionLog:
         self._disk.sync_folder(self.folder)
         self._path, self._n_file_bytes = path, len(data)
         self.n_records += 2
+
+    def _make_room(self) -> None:
+        """Delete the oldest files first: the log stays bounded however often writing fails."""
         with suppress(OSError):
-            for number in log_files(self._disk.names(self.folder))[: -self.max_files]:
+            numbers = log_files(self._disk.names(self.folder))
+            for number in numbers[: max(0, len(numbers) + 1 - self.max_files)]:
                 self._disk.remove(self.folder / log_name(number))
 
     def _append(self, path: Path, item: _Item) -> None:

@@ -85,6 +85,13 @@ def test_a_rotated_log_is_bounded_and_every_file_repeats(folder: Path) -> None:
         assert rerun(file, make).first_difference is None
 
 
+@pytest.mark.parametrize("max_files", [1, 4, 16])
+def test_a_log_keeps_as_many_files_as_it_may(folder: Path, max_files: int) -> None:
+    engine = small_engine(backend="torch", policy="count")
+    log_session(folder, engine, 9, file_bytes=1, max_files=max_files)
+    assert len(list(folder.glob("*.svlog"))) == min(max_files, 9)
+
+
 def test_a_log_cut_anywhere_repeats_up_to_the_cut(folder: Path) -> None:
     log_session(folder, learning_engine(), 12)
     file = folder / log_name(1)
