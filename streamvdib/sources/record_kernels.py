@@ -79,7 +79,7 @@ def decode_aedat(
     last: int | np.integer[Any],
     events: EventArray,
     skipped: npt.NDArray[np.int64],
-) -> tuple[int, int, bool]:
+) -> tuple[int, Integer, bool]:
     """Decode AEDAT 1.0 or 2.0.
 
     Args:

@@ -8,6 +8,7 @@ drop is left alone, for the recording's policy to judge.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from typing import SupportsInt
 
 import numpy as np
 import numpy.typing as npt
@@ -39,13 +40,13 @@ class Unwrapper:
         """The last time, as recorded; lower than any before the first."""
         return -1 if self._last is None else self._last
 
-    def advance(self, last: int) -> None:
+    def advance(self, last: SupportsInt) -> None:
         """Take note of times among which the counter did not start again.
 
         Args:
             last: the last of them, as recorded.
         """
-        self._last = last
+        self._last = int(last)
 
     def __call__(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Unwrapped times.
