@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamvdib.commands.learning import add_learning_arguments
 from streamvdib.commands.options import add_model_arguments, add_source_arguments
+from streamvdib.errors import StreamVdibError
 
 if TYPE_CHECKING:
     from ..keys import KeyPair
@@ -138,7 +139,10 @@ def _heed_signals(assembly: Assembly) -> None:
         stop.set()
 
     def reload(_number: int, _frame: FrameType | None) -> None:
-        assembly.server.reload_keys()
+        try:
+            _LOG.info("allow-list read", extra={"clients": assembly.server.reload_keys()})
+        except (StreamVdibError, OSError) as error:  # the list of before stays in force
+            _LOG.error("allow-list not read", extra={"error": str(error)})
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)

@@ -359,8 +359,7 @@ def kills(n_kills: int = 6, seed: int = 0) -> dict[str, Any]:
                 began_s = time.monotonic()
                 client = FrameClient(address["service"])
             else:
-                processes[victim].kill()
-                processes[victim].wait()
+                _kill(processes[victim])
                 processes[victim] = _started(commands[victim])
                 began_s = time.monotonic()  # from the moment it is bound again
             _wait_for_fresh(client)
@@ -369,10 +368,7 @@ def kills(n_kills: int = 6, seed: int = 0) -> dict[str, Any]:
     finally:
         client.close()
         for process in processes.values():
-            process.kill()
-            process.wait()
-            assert process.stdout
-            process.stdout.close()
+            _kill(process)
     return {
         "kills": n_kills,
         "back_after_s": {
@@ -382,6 +378,13 @@ def kills(n_kills: int = 6, seed: int = 0) -> dict[str, Any]:
         },
         "restarts_seen": restarts,
     }  # fmt: skip
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def _started(words: list[str]) -> subprocess.Popen[str]:
