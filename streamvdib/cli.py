@@ -52,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "checkpoint": Command("streamvdib.commands.checkpoint", "check a folder of checkpoints"),
     "supervise": Command("streamvdib.commands.supervise", "restart a command that dies or hangs"),
     "soak": Command("streamvdib.commands.soak", "run for long with random faults, and judge"),
+    "bench": Command("streamvdib.commands.bench", "measure speed, beside other libraries"),
     "doctor": Command("streamvdib.commands.doctor", "check this installation"),
 }
 
