@@ -245,7 +245,7 @@ class _Frames:
 
 def _grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     if pixels.ndim == 2:
-        return np.array(pixels)
+        return pixels  # a copy already
     if pixels.shape[2] == 1:
         return np.array(pixels[:, :, 0])
     grey: npt.NDArray[np.uint8] = np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
