@@ -42,7 +42,8 @@ def execute(arguments: argparse.Namespace) -> int:
     command = (
         f"streamvdib reproduce mnist --mnist MNIST --examples {arguments.examples} "
         f"--score-examples {arguments.score_examples} "
-        f"--paper-examples {arguments.paper_examples} --seed {arguments.seed}"
+        f"--paper-examples {arguments.paper_examples} --methods {' '.join(arguments.methods)} "
+        f"--seed {arguments.seed}"
     )
     reproduce_mnist(
         arguments.mnist, arguments.out, runs, seed=arguments.seed, command=command,
