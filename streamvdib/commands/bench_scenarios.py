@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,20 +33,20 @@ Make = Callable[[], Scenario]
 def all_scenarios(only: str, *, peers: bool) -> list[Make]:
     """Those whose name holds ``only``; each is made when it is called."""
     table: dict[str, Make] = {
-        "step-one-layer": lambda: step("step-one-layer", [N_OUTPUTS], peers=peers),
-        "step-two-layers": lambda: step("step-two-layers", [N_HIDDEN, N_OUTPUTS], peers=peers),
+        "step-one-layer": partial(step, "step-one-layer", [N_OUTPUTS], peers=peers),
+        "step-two-layers": partial(step, "step-two-layers", [N_HIDDEN, N_OUTPUTS], peers=peers),
     }
     for percent in (0.1, 1, 5, 20):
         name = f"activity-{percent:g}"
-        table[name] = lambda name=name, percent=percent: ours_only(name, rate=percent / 100)
+        table[name] = partial(ours_only, name, rate=percent / 100)
     for n_lanes in (1, 16, 130):
         name = f"lanes-{n_lanes}"
-        table[name] = lambda name=name, n_lanes=n_lanes: ours_only(name, n_lanes=n_lanes)
+        table[name] = partial(ours_only, name, n_lanes=n_lanes)
     for tau in (5, 30, 200):
-        table[f"decoder-tau{tau}"] = lambda tau=tau: decoder(tau)
+        table[f"decoder-tau{tau}"] = partial(decoder, tau)
     for width, height, rate in ((26, 26, 0.2), (346, 260, 5), (1280, 720, 20)):
         name = f"binning-{width}x{height}"
-        table[name] = lambda name=name, w=width, h=height, rate=rate: binning(name, w, h, rate)
+        table[name] = partial(binning, name, width, height, rate)
     table["end-to-end"] = end_to_end
     table["tiles-346x260"] = tiles
     return [make for name, make in table.items() if only in name]
