@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -186,9 +187,9 @@ class EngineStation:
             on=not learner.paused,
             beta=float(learner.beta),
             learning_rate=float(learner.learning_rate),
-            loss=metrics.get("decoder_nats", 0.0),
-            score=metrics.get("guard_error_fast", metrics.get("decoder_nats", 0.0)),
-            nats_per_step=metrics.get("information_nats_per_step", 0.0),
+            loss=_known(metrics, "decoder_nats"),
+            score=_known(metrics, "guard_error_fast", "decoder_nats"),
+            nats_per_step=_known(metrics, "information_nats_per_step"),
         )
 
     def _learner(self) -> Any:
@@ -234,3 +235,12 @@ class EngineStation:
         self._generation += old.statistics.updates + 1
         self._adopt(new)
         return {"model": new.model.name, "frame_shape": list(self.frame_shape)}
+
+
+def _known(metrics: Mapping[str, float], *names: str) -> float | None:
+    """The first of these that is a finite number; None before there is one."""
+    for name in names:
+        value = metrics.get(name)
+        if value is not None and math.isfinite(value):
+            return float(value)
+    return None

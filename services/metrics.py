@@ -170,7 +170,7 @@ class _Collector:
                 f"streamvdib_{name}", help_text, value=float(figures.get(value, 0))
             )
         for name in ("loss", "score", "nats_per_step", "beta", "learning_rate", "on"):
-            if name in learning:
+            if learning.get(name) is not None:
                 yield GaugeMetricFamily(
                     f"streamvdib_learning_{name}", f"learning: {name}", value=float(learning[name])
                 )

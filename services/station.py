@@ -44,9 +44,9 @@ class Learning:
     on: bool = False
     beta: float = 0.0
     learning_rate: float = 0.0
-    loss: float = 0.0  # of the last update, nats per step
-    score: float = 0.0  # test-then-train, the learner's own measure
-    nats_per_step: float = 0.0  # directed information that the spikes cost
+    loss: float | None = None  # of the last update, nats per step
+    score: float | None = None  # test-then-train, the learner's own measure
+    nats_per_step: float | None = None  # directed information that the spikes cost
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
@@ -25,12 +26,13 @@ class Received:
     Attributes:
         header: as sent.
         values: the payload; pixels of a frame are (height, width). For ``stats`` and
-            ``heartbeat`` it is the msgpack map's bytes, see ``figures``.
+            ``heartbeat`` it is the bytes of ``figures``.
         latency_us: from the sensor time at which its content ended (``due_ns``), or from the
             moment it was made where that is not known, to its arrival here.
         n_missed: messages of its topic that were lost on the way just before it.
         is_restart: whether the service was started anew since the topic's message before.
         is_last: whether it is what a newcomer is told, made before this client subscribed.
+        figures: the map that a ``stats`` or ``heartbeat`` message holds.
     """
 
     header: Header
@@ -39,16 +41,12 @@ class Received:
     n_missed: int
     is_restart: bool
     is_last: bool
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def pixels(self) -> npt.NDArray[Any]:
         """The frame, (height, width)."""
         return self.values
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The map that a ``stats`` or ``heartbeat`` message holds."""
-        return unpack_map(self.values.tobytes(), _MAX_STATS_BYTES)
 
 
 class Tracker:
@@ -65,7 +63,7 @@ class Tracker:
         self._next: dict[tuple[str, str], int] = {}
         self._restarted: set[tuple[str, str]] = set()
         self._boot = boot_id()
-        self._heartbeat: dict[str, Any] = {}
+        self._heartbeat: Mapping[str, Any] = {}
         self._heard_s = 0.0
 
     @property
@@ -95,6 +93,11 @@ class Tracker:
                 raise WireError("malformed", "", f"must have 3 parts; got {len(parts)}")
             header = decode_header(parts[1])
             values = decode_payload(header, parts[2])
+            figures = (
+                unpack_map(values.tobytes(), _MAX_STATS_BYTES)
+                if header.kind in ("stats", "heartbeat")
+                else {}
+            )
         except WireError as error:
             if error.code == "unsupported_schema":
                 raise
@@ -105,7 +108,7 @@ class Tracker:
         if header.description is not None:
             self.description[header.stream] = dict(header.description)
         if header.stream == SERVICE_STREAM:
-            self._heartbeat = unpack_map(values.tobytes(), _MAX_STATS_BYTES)
+            self._heartbeat = figures
             return None
         is_last = bytes(parts[0]).endswith(b"/last")
         is_restart = (header.kind, header.stream) in self._restarted
@@ -116,7 +119,7 @@ class Tracker:
         if not is_last:
             self.latency.add(int(latency_us * 1000))
         self.n_received += 1
-        return Received(header, values, latency_us, n_missed, is_restart, is_last)
+        return Received(header, values, latency_us, n_missed, is_restart, is_last, figures)
 
     def _see_run(self, run: str) -> None:
         if self.run is not None and run != self.run:
@@ -165,6 +168,7 @@ def newest_of(messages: list[Received]) -> list[Received]:
                 before.n_missed + message.n_missed,
                 before.is_restart or message.is_restart,
                 message.is_last,
+                message.figures,
             )
         newest[topic] = message
     return list(newest.values())

@@ -76,7 +76,7 @@ class PageFeed:
         elif kind == "events":
             self._picture(stream).add(message.values)
         elif kind == "stats":
-            self._stats[stream] = message.figures
+            self._stats[stream] = dict(message.figures)
         else:
             return
         self._fresh.add((kind, stream))

@@ -38,7 +38,7 @@ class TerminalFeed:
         if kind == "frame" and message.pixels.ndim == 2:
             self.frames[stream] = message
         elif kind == "stats":
-            self.figures = message.figures
+            self.figures = dict(message.figures)
         elif kind == "events":
             if stream not in self.pictures:
                 width, height = description.get("sensor", [64, 64])
@@ -115,12 +115,16 @@ def _table(figures: dict[str, Any], state: str, n_missed: int) -> Table:
             learning = figures["learning"]
             rows += [
                 ("learning", "on" if learning["on"] else "off"),
-                ("score", f"{learning['score']:.4g}"),
-                ("nats/step", f"{learning['nats_per_step']:.4g}"),
+                ("score", _short(learning["score"])),
+                ("nats/step", _short(learning["nats_per_step"])),
             ]
     for name, value in rows:
         table.add_row(f"[dim]{name}[/dim]", value)
     return table
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _as_bytes(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
