@@ -98,13 +98,13 @@ class NumbaBackend:
         n_steps = (len(offsets) - 1) // self.n_lanes
         result = np.empty((n_steps, self.n_lanes, self._n_outputs), np.uint8)
         code = advance(
-            self.network,
-            self._scratch,
+            *self.network,
+            *self._scratch,
             np.uint64(self.step),
             offsets,
             inputs.indices,
             result.reshape(-1),
-            watched,
+            *watched,
         )
         if code != OK:
             raise ConfigurationError(

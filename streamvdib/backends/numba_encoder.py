@@ -99,6 +99,31 @@ class Watched(NamedTuple):
 
 @compiled
 def advance(
+    plan: Plan,
+    orders: Integers,
+    constants: Floats,
+    memory: Floats,
+    keys: Keys,
+    draws: Floats,
+    starts: Integers,
+    ends: Integers,
+    lists: Integers,
+    step: Size,
+    offsets: Integers,
+    indices: Integers,
+    result: Bytes,
+    spikes: Bytes,
+    potentials: Floats,
+) -> int:
+    """``_advance`` with every array by itself: numba takes tuples apart too slowly for one step."""
+    network = Network(plan, orders, constants, memory, keys)
+    scratch = Scratch(draws, starts, ends, lists)
+    watched = Watched(spikes, potentials)
+    return _advance(network, scratch, step, offsets, indices, result, watched)
+
+
+@part
+def _advance(
     network: Network,
     scratch: Scratch,
     step: Size,

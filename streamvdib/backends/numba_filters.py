@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from streamvdib.backends.compilation import ONE, Floats, Size, part, unsigned
 
-GROUP = unsigned(128)  # neurons whose blocks begin together
+GROUP = unsigned(256)  # neurons whose blocks begin together
 
 
 class Filter(NamedTuple):
