@@ -178,7 +178,8 @@ class Soak:
         self._checkpoints.close()
         self._note_steps(session.engine)
         for name, count in session.counters.items():
-            self._counters[name] = self._counters.get(name, 0) + count
+            before = 0 if name.startswith("shedding_") else self._counters.get(name, 0)
+            self._counters[name] = before + count  # load shedding counts through all restarts
 
     def _note_steps(self, engine: Engine) -> None:
         histogram = engine.statistics.step_latency
