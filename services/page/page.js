@@ -10,7 +10,7 @@ const PLOTS = [
   ["latency", "sensor to socket p50, ms", (s) => s.frame_latency_us.p50 / 1000],
   ["latency99", "sensor to socket p99, ms", (s) => s.frame_latency_us.p99 / 1000],
   ["drops", "dropped, total", (s) => Object.values(s.dropped).reduce((a, b) => a + b, 0)],
-  ["score", "learning score (loss, nats)", (s) => (s.learning ? s.learning.score : null)],
+  ["score", "learning score (error)", (s) => (s.learning ? s.learning.score : null)],
 ];
 const streams = new Map();
 const plots = new Map();

@@ -36,7 +36,7 @@ class FakeStation:
         self.frame_shape = shape
         self.decode_every = 1
         self.step = -1
-        self.learning = Learning(on=False, beta=0.5, learning_rate=0.1)
+        self.learning = Learning(False, 0.5, 0.1, loss=2.0, score=0.1, nats_per_step=0.3)
         self.hang = threading.Event()
         self.commands: list[tuple[str, Mapping[str, Any]]] = []
         self.closed = False
