@@ -1,16 +1,20 @@
 # make demo: set up and run the main job. make test: set up, lint, types, tests.
+# make test-long: the tests that take more than ten seconds each.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test lint types audit clean
+.PHONY: demo test test-long lint types audit clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
 	$(BIN)/python -m streamvdib demo --out out/demo
 
 test: lint types
-	$(BIN)/python -m pytest -q -m "not soak" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not soak" $(PYTEST_ARGS)
+
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "slow and not soak" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
