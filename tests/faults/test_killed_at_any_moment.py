@@ -47,10 +47,8 @@ def kill_again_and_again(
     for _ in range(n_kills):
         process = start(learn_forever, str(folder), SEED)
         before = generations[-1] if generations else 0
-        deadline = time.monotonic() + 60
         while newest_name(folder) <= f"checkpoint-{before:010d}.safetensors":
             assert process.is_alive()
-            assert time.monotonic() < deadline
             time.sleep(0.002)
         time.sleep(moments.random() * 0.03)
         process.kill()
