@@ -1,5 +1,5 @@
 # make demo: set up and run the main job. make test: set up, lint, types, tests.
-# make test-long: the tests that take more than ten seconds each.
+# make test-long: the tests that take more than ten seconds each, and those with other programs as peers.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -11,10 +11,10 @@ demo: $(INSTALLED)
 	$(BIN)/python -m streamvdib demo --out out/demo
 
 test: lint types
-	$(BIN)/python -m pytest -q -m "not slow and not soak" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not soak and not peer" $(PYTEST_ARGS)
 
 test-long: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "slow and not soak" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "(slow or peer) and not soak" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
