@@ -11,6 +11,7 @@ def silent(_text: str) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_ten_seconds_of_soak_hold_every_invariant(tmp_path: Path) -> None:
     verdict = Soak(tmp_path, seed=1, minutes=1 / 6, tell=silent).run()
     timed = ("p99.9", "memory must")  # this machine's own pace is no property of the code
