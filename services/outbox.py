@@ -45,6 +45,11 @@ class Outbox:
         """Readable while messages may wait; for the I/O thread's poller."""
         return self._wake
 
+    @property
+    def n_waiting(self) -> int:
+        """Messages that wait for the I/O thread."""
+        return len(self._waiting)
+
     def post(
         self,
         stream: str,

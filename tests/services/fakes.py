@@ -80,17 +80,29 @@ class FakeStation:
 
 
 class PacedPackets:
-    """A packet of ``n_events`` every ``dt_us`` of the wall clock; ends after ``n_packets``."""
+    """A packet of ``n_events`` every ``dt_us`` of the wall clock; ends after ``n_packets``.
+
+    None comes before ``begin`` is set, if one is given.
+    """
 
     is_live = False
 
     def __init__(
-        self, n_packets: int = 10**9, n_events: int = 3, dt_us: int = DT_US, speed: float = 1.0
+        self,
+        n_packets: int = 10**9,
+        n_events: int = 3,
+        dt_us: int = DT_US,
+        speed: float = 1.0,
+        begin: threading.Event | None = None,
     ) -> None:
+        self.begin = begin
         self.n_packets, self.n_events, self.dt_us, self.speed = n_packets, n_events, dt_us, speed
         self.closed = threading.Event()
 
     def __iter__(self) -> Iterator[EventPacket]:
+        while self.begin is not None and not self.begin.wait(0.05):
+            if self.closed.is_set():
+                return
         began_s = time.monotonic()
         for number in range(self.n_packets):
             end_us = (number + 1) * self.dt_us
