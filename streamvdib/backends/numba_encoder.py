@@ -200,23 +200,23 @@ def _advance_lane(
         current = response.history + (now % response.tau) * response.n_basis * n_padded
         before = feedback.history + (now % feedback.tau) * n_padded
         spikes = feedback.history + ((now + ONE) % feedback.tau) * n_padded
-        _fill_current(network, row, active, starts[entry], ends[entry], current)
+        fill_current(network, row, active, starts[entry], ends[entry], current)
         if row[NEURON] == HARD_RESET:
             _leak_and_reset(network, row, current, potentials, before)
         else:
-            _integrate(network, row, now, response, feedback, potentials)
-        _fire(network, scratch, row, lane, now, potentials, spikes)
+            integrate(network, row, now, response, feedback, potentials)
+        fire(network, scratch, row, lane, now, potentials, spikes)
         place = ((first + index) * n_lanes + lane) * n_neurons
         if is_readout:
-            _write_spikes(memory, spikes, row, network.orders, result, place)
+            write_spikes(memory, spikes, row, network.orders, result, place)
         else:
             scratch.starts[side, entry] = cursor
             cursor = list_spikes(memory, spikes, n_neurons, scratch.indices, side, cursor)
             scratch.ends[side, entry] = cursor
         if len(watched.spikes):
             place += written
-            _write_spikes(memory, spikes, row, network.orders, watched.spikes, place)
-            _write_potentials(memory, potentials, row, network.orders, watched.potentials, place)
+            write_spikes(memory, spikes, row, network.orders, watched.spikes, place)
+            write_potentials(memory, potentials, row, network.orders, watched.potentials, place)
     return cursor
 
 
@@ -243,7 +243,7 @@ def layer_filters(row: Plan, lane: Size) -> tuple[Filter, Filter]:
 
 
 @inlined
-def _fill_current(
+def fill_current(
     network: Network, row: Plan, active: Integers, start: int, end: int, current: Size
 ) -> None:
     """Postsynaptic currents of one step, (n_basis, n_padded)."""
@@ -263,7 +263,7 @@ def _fill_current(
 
 
 @inlined
-def _integrate(
+def integrate(
     network: Network, row: Plan, step: Size, response: Filter, feedback: Filter, potentials: Size
 ) -> None:
     """U = (alpha * I) + w_fb (beta * z) + bias of one step."""
@@ -293,7 +293,7 @@ def _leak_and_reset(
 
 
 @inlined
-def _fire(
+def fire(
     network: Network,
     scratch: Scratch,
     row: Plan,
@@ -317,7 +317,7 @@ def _fire(
 
 
 @inlined
-def _write_spikes(
+def write_spikes(
     memory: Floats, spikes: Size, row: Plan, orders: Integers, target: Bytes, place: Size
 ) -> None:
     """Copy the spikes of a step, each to the neuron's own number."""
@@ -330,7 +330,7 @@ def _write_spikes(
 
 
 @inlined
-def _write_potentials(
+def write_potentials(
     memory: Floats, potentials: Size, row: Plan, orders: Integers, target: Floats, place: Size
 ) -> None:
     """Copy the potentials of a step, each to the neuron's own number."""

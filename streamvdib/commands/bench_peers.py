@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from streamvdib.commands.bench import Contender
+from streamvdib.commands.bench_measure import Contender
 from streamvdib.model import Model
 
 Spikes = npt.NDArray[np.bool_]

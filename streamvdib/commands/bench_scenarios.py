@@ -12,7 +12,7 @@ import torch
 
 from streamvdib.backends import make_backend
 from streamvdib.binning import Binner
-from streamvdib.commands.bench import Contender, Scenario
+from streamvdib.commands.bench_measure import Contender, Scenario
 from streamvdib.commands.bench_peers import numpy_steps, peer_steps
 from streamvdib.decoding import TorchDecoding, make_decoding
 from streamvdib.encoder import LayerWeights, Weights

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from streamvdib.commands.bench import Contender, Scenario, measure
+from streamvdib.commands.bench_measure import Contender, Scenario, measure
 from streamvdib.commands.bench_scenarios import binning, decoder, step
 
 
