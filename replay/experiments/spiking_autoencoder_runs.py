@@ -13,7 +13,7 @@ from streamvdib.learning.membrane_potential import MembranePotentialSettings
 
 from .spiking_autoencoder_training import AutoencoderSettings
 
-STUDY_BATCHES = 40
+STUDY_BATCHES = 100
 PAPER = AutoencoderSettings()
 BETTER = replace(PAPER, initialisation="he", final_rate=0.02)
 FASHION = replace(PAPER, n_steps=60)

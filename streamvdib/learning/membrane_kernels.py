@@ -50,7 +50,7 @@ def subtract_before_reset(  # type: ignore[no-untyped-def] # pragma: no cover - 
                 )
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def adam_in_place(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
     weights, gradient, mean, square, rate, mean_decay, square_decay, step, epsilon, weight_decay
 ):
