@@ -1,53 +1,53 @@
 """AEDAT4, as written by iniVation's DV: events and APS frames; IMU and triggers are passed over.
 
-Packets are decoded by dv-processing, which unpacks LZ4 and ZSTD. Events are those of the first
-event stream of the camera that the option ``camera`` names, or of the only one. Frames come with
-the middle of their exposure, which is the time in the file, colour ones turned to grey.
+Events are those of the camera that the option ``camera`` names, or of the first one: of its
+stream called "events", or of its first stream of events. Frames of the same camera come with the
+middle of their exposure, colour ones turned to grey.
 
-A file that was cut off is an error; ``lenient`` reads the packets that are whole, from a copy in
-the temporary folder, and counts ``truncated_bytes``.
+A file that was never closed, as by a crash while recording, is read to its last whole packet.
+What follows that is an error, or, with ``lenient``, counted as ``truncated_bytes``; a packet that
+is damaged likewise, as ``damaged_packets``. Memory: one block of events, one frame.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.errors import MissingExtraError, RecordingError, TruncatedRecordingError
+from streamvdib.errors import (
+    ConfigurationError,
+    MissingExtraError,
+    RecordingError,
+    TruncatedRecordingError,
+)
 from streamvdib.events import EVENT_DTYPE, EventArray, SensorSize, TimedImage, empty_events
 from streamvdib.sources.aedat4_container import (
     MAGIC,
-    NO_TABLE,
     Container,
+    Stream,
+    find_end,
+    packets,
     read_container,
-    walk,
 )
 from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block, Locator, block_locator
 from streamvdib.sources.reading import REMEDY, count
 from streamvdib.sources.record_kernels import copy_aedat4
 from streamvdib.sources.recording import Recording
+from streamvdib.sources.sensor_sizes import smallest_known
 from streamvdib.sources.unpacked import plain_file
 
-BLOCK_EVENTS = 1 << 15
-_BATCH = np.dtype(
-    {
-        "names": ["timestamp", "x", "y", "polarity"],
-        "formats": ["<i8", "<i2", "<i2", "i1"],
-        "offsets": [0, 8, 10, 12],
-        "itemsize": 16,
-    }
-)
-_GREY_FROM_BGR = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601
+BLOCK_EVENTS = 1 << 14
+BUFFER_BYTES = 1 << 18
+
+T = TypeVar("T")
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -62,177 +62,163 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
     Options: ``camera`` (its name in the file).
 
     Raises:
-        MissingExtraError: dv-processing is not installed.
+        MissingExtraError: the package that unpacks it is not installed.
     """
     options.only("camera")
-    with _opened(path, options, {}) as (reader, _):
-        size = _sensor_size(reader, path)
+    with _opened(path, options) as file:
+        size = options.sensor_size or file.events.size or _infer_sensor_size(file)
 
     def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
-        return _read_blocks(path, options, counters)
+        with _opened(path, options) as again:
+            yield from _read_blocks(again, counters)
 
-    return Recording(path, "AEDAT4", options.sensor_size or size, read_blocks, options)
-
-
-def _sensor_size(reader: Any, path: Path) -> SensorSize:
-    if not reader.isEventStreamAvailable():
-        streams = ", ".join(reader.getStreamNames())
-        raise RecordingError(
-            f"{path}: must hold an event stream; it holds {streams or 'none'}. Record events too."
-        )
-    width, height = reader.getEventResolution()
-    return SensorSize(int(width), int(height))
+    return Recording(path, "AEDAT4", size, read_blocks, options)
 
 
-@contextmanager
-def _opened(
-    path: Path, options: ReadOptions, counters: dict[str, int]
-) -> Iterator[tuple[Any, Locator]]:
-    """A dv-processing reader, and the places of the event packets that it will give."""
-    try:
-        import dv_processing
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path}: AEDAT4", extra="aedat4", missing="dv-processing"
-        ) from error
-    camera = str(options.format_options.get("camera", ""))
-    with plain_file(path, suffix=".aedat4", lenient=options.lenient) as plain:
-        try:
-            container = read_container(plain)
-        except RecordingError as error:
-            raise type(error)(str(error).replace(str(plain), str(path))) from None
-        with _whole(plain, path, container, options, counters) as whole:
-            try:
-                reader = dv_processing.io.MonoCameraRecording(whole, camera)
-            except (RuntimeError, ValueError) as error:
-                raise RecordingError(
-                    f"{path}: must be a whole AEDAT4 file; the reader says, of what begins at "
-                    f"byte {container.first_packet}: {_reason(error)}. {REMEDY}."
-                ) from error
-            yield reader, partial(_packet_at, whole, container)
+@dataclass(frozen=True)
+class _File:
+    """An open file, and what is read of it."""
 
+    plain: Path
+    name: str
+    lenient: bool
+    container: Container
+    events: Stream
+    frames: Stream | None
+    decode: Any  # the module ``aedat4_packets``, which needs packages that may be absent
 
-@contextmanager
-def _whole(
-    plain: Path, path: Path, container: Container, options: ReadOptions, counters: dict[str, int]
-) -> Iterator[str]:
-    """A file whose packets are all whole: the file itself, or a shortened copy."""
-    n_bytes = plain.stat().st_size
-    if container.table_at != NO_TABLE and container.table_at < n_bytes:
-        yield str(plain)
-        return
-    end = container.first_packet
-    with plain.open("rb") as file:
-        for packet in walk(file, container, n_bytes):
-            if packet.is_whole:
-                end = packet.offset + packet.n_bytes
-    if not options.lenient and (end < n_bytes or container.table_at != NO_TABLE):
-        raise TruncatedRecordingError(
-            f"{path}: must end with a whole packet and the table of packets; it ends at byte "
-            f"{n_bytes}, its last whole packet at byte {end}. {REMEDY}, which drops the rest."
-        )
-    if end == n_bytes and container.table_at == NO_TABLE:
-        yield str(plain)
-        return
-    count(counters, "truncated_bytes", n_bytes - end)
-    with tempfile.NamedTemporaryFile(prefix="streamvdib-", suffix=".aedat4") as copy:
-        with plain.open("rb") as file:
-            shutil.copyfileobj(file, copy)
-        copy.truncate(end)
-        copy.seek(container.table_field_at)
-        copy.write(NO_TABLE.to_bytes(8, "little", signed=True))
-        copy.flush()
-        yield copy.name
-
-
-def _packet_at(whole: str, container: Container, index: int) -> str:
-    """Where the event packet with this index lies; looked for only when something is wrong."""
-    offset = container.first_packet
-    with open(whole, "rb") as file:
-        for packet in walk(file, container, Path(whole).stat().st_size):
-            if packet.stream in container.event_streams[:1]:
-                offset = packet.offset
-                index -= 1
-                if index < 0:
-                    break
-    return f"byte {offset}"
-
-
-def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
-    with _opened(path, options, counters) as (reader, place_of):
-        frames = _Frames(reader) if reader.isFrameStreamAvailable() else None
-        n_batches = 0
-        while batches := _some_batches(reader, n_batches, place_of, path):
-            events = _joined(batches)
-            images = frames.until(int(events[-1]["t_us"])) if frames and len(events) else ()
-            yield Block(events, _locator(batches, n_batches, place_of), images)
-            n_batches += len(batches)
-        if frames:
-            yield Block(empty_events(), block_locator("the end"), frames.until(None))
-
-
-def _some_batches(
-    reader: Any, n_before: int, place_of: Locator, path: Path
-) -> list[npt.NDArray[np.void]]:
-    """Batches of ``BLOCK_EVENTS`` events in all; none at the end."""
-    batches: list[npt.NDArray[np.void]] = []
-    n_events = 0
-    while n_events < BLOCK_EVENTS:
-        try:
-            batch = reader.getNextEventBatch("events")
-        except (RuntimeError, ValueError, IndexError) as error:
+    def damaged(self, offset: int, error: Exception, counters: dict[str, int]) -> None:
+        """Say that a packet is damaged, or count it."""
+        if not self.lenient:
             raise RecordingError(
-                f"{path}, {place_of(n_before + len(batches))}: a packet must be whole; the reader "
-                f"says: {_reason(error)}. Record or copy the file again."
+                f"{self.name}, byte {offset}: a packet must be whole; {error}. {REMEDY}, which "
+                "leaves it out and counts it."
             ) from error
-        if batch is None:
-            break
-        batches.append(batch.numpy())
-        n_events += len(batches[-1])
-    return batches
+        count(counters, "damaged_packets", 1)
 
 
-def _joined(batches: list[npt.NDArray[np.void]]) -> EventArray:
-    events = np.empty(sum(map(len, batches)), dtype=EVENT_DTYPE)
+@contextmanager
+def _opened(path: Path, options: ReadOptions) -> Iterator[_File]:
+    try:
+        from streamvdib.sources import aedat4_packets
+    except ImportError as error:
+        raise MissingExtraError(f"{path}: AEDAT4", extra="aedat4", missing="lz4") from error
+    with plain_file(path, suffix=".aedat4", lenient=options.lenient) as plain:
+        container = read_container(plain, str(path))
+        events, frames = _choose(container, options, path)
+        yield _File(plain, str(path), options.lenient, container, events, frames, aedat4_packets)
+
+
+def _choose(container: Container, options: ReadOptions, path: Path) -> tuple[Stream, Stream | None]:
+    """The streams of events and of frames that are read."""
+    streams = [stream for stream in container.streams if stream.kind == "EVTS"]
+    if not streams:
+        held = ", ".join(stream.name or stream.kind for stream in container.streams)
+        raise RecordingError(
+            f"{path}: must hold an event stream; it holds {held or 'none'}. Record events too."
+        )
+    camera = str(options.format_options.get("camera", streams[0].camera))
+    cameras = sorted({stream.camera for stream in streams})
+    if camera not in cameras:
+        raise ConfigurationError(
+            f"{path}: camera must be one of {', '.join(cameras)}; got {camera}"
+        )
+    events = _first_named("events", [stream for stream in streams if stream.camera == camera])
+    frames = [s for s in container.streams if s.kind == "FRME" and s.camera == camera]
+    return events, _first_named("frames", frames) if frames else None
+
+
+def _infer_sensor_size(file: _File) -> SensorSize:
+    """From the first events, where the header does not state it."""
+    for _, events in _unpacked(file, file.events, {}, file.decode.events_of):
+        if len(events):
+            width, height = int(events["x"].max()) + 1, int(events["y"].max()) + 1
+            return smallest_known(width, height, file.name)
+    return smallest_known(1, 1, file.name)
+
+
+def _first_named(name: str, streams: list[Stream]) -> Stream:
+    return next((stream for stream in streams if stream.name == name), streams[0])
+
+
+def _read_blocks(file: _File, counters: dict[str, int]) -> Iterator[Block]:
+    """Blocks of events, each with the frames until its last event."""
+    frames = _Frames(file, counters)
+    pieces: list[npt.NDArray[np.void]] = []
+    offsets: list[int] = []
+    n_events = 0
+    for offset, piece in _unpacked(file, file.events, counters, file.decode.events_of):
+        pieces.append(piece)
+        offsets.append(offset)
+        n_events += len(piece)
+        if n_events >= BLOCK_EVENTS:
+            yield _block(pieces, offsets, frames)
+            pieces, offsets, n_events = [], [], 0
+    if n_events:
+        yield _block(pieces, offsets, frames)
+    yield Block(empty_events(), block_locator("the end"), frames.until(None))
+    _check_end(file, counters)
+
+
+def _block(pieces: list[npt.NDArray[np.void]], offsets: list[int], frames: _Frames) -> Block:
+    events: EventArray = np.empty(sum(map(len, pieces)), dtype=EVENT_DTYPE)
     start = 0
-    for batch in batches:
-        copy_aedat4(batch.view(_BATCH), events, start)  # one type object, or dispatch is slow
-        start += len(batch)
-    return events
+    for piece in pieces:
+        copy_aedat4(piece, events, start)
+        start += len(piece)
+    images = frames.until(int(events[-1]["t_us"])) if len(events) else ()
+    return Block(events, _locator(pieces, offsets), images)
 
 
-def _locator(batches: list[npt.NDArray[np.void]], n_before: int, place_of: Locator) -> Locator:
+def _locator(pieces: list[npt.NDArray[np.void]], offsets: list[int]) -> Locator:
     """The packet in which an event lies."""
-    lengths = [len(batch) for batch in batches]
-
-    def locate(index: int) -> str:
-        number = int(np.searchsorted(np.cumsum(lengths), index, side="right"))
-        return place_of(n_before + number)
-
-    return locate
+    ends = np.cumsum([len(piece) for piece in pieces])
+    return lambda index: f"byte {offsets[int(np.searchsorted(ends, index, side='right'))]}"
 
 
-def _reason(error: Exception) -> str:
-    """What dv-processing says, without the places in its code."""
-    text = str(error).partition("Stacktrace:")[0]
-    lines = [line for line in text.splitlines() if line and "dv::" not in line]
-    return " ".join(lines)[:200].rstrip(". ") or type(error).__name__
+def _unpacked(
+    file: _File, stream: Stream, counters: dict[str, int], parse: Callable[[bytes], T]
+) -> Iterator[tuple[int, T]]:
+    """What the whole packets of one stream hold, and where each begins."""
+    unpack = file.decode.unpacker(file.container.compression, file.name)
+    with file.plain.open("rb", buffering=BUFFER_BYTES) as data:
+        for offset, packed in packets(data, file.container, stream.number):
+            try:
+                parsed = parse(unpack(packed))
+            except (ValueError, struct.error) as error:
+                file.damaged(offset, error, counters)
+                continue
+            yield offset, parsed
+
+
+def _check_end(file: _File, counters: dict[str, int]) -> None:
+    """Raise, or count, if the file does not end with a whole packet, or with its table."""
+    with file.plain.open("rb") as data:
+        end = find_end(data, file.container)
+    if end.fault and not file.lenient:
+        raise TruncatedRecordingError(
+            f"{file.name}, byte {end.offset}: packets must be whole up to the table of packets; "
+            f"{end.fault}. {REMEDY}, which drops the rest and counts it."
+        )
+    count(counters, "truncated_bytes", end.n_bytes_left)
 
 
 class _Frames:
-    """Frames in the order of the file, one read ahead."""
+    """Frames in the order of the file, one read ahead, by a second look at the file."""
 
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
+    def __init__(self, file: _File, counters: dict[str, int]) -> None:
+        self._counters = counters
+        self._images: Iterator[tuple[int, TimedImage | None]] = iter(())
+        if file.frames is not None:
+            self._images = _unpacked(file, file.frames, counters, file.decode.image_of)
         self._next = self._read()
 
     def _read(self) -> TimedImage | None:
-        """The next frame at the middle of its exposure, which is the time in the file."""
-        frame = self._reader.getNextFrame("frames")
-        if frame is None:
-            return None
-        half = frame.exposure // 2 // timedelta(microseconds=1)
-        return TimedImage(int(frame.timestamp) + half, _grey(frame.image))
+        for _, image in self._images:
+            if image is not None:
+                return image
+            count(self._counters, "frames_not_read", 1)
+        return None
 
     def until(self, t_us: int | None) -> tuple[TimedImage, ...]:
         """Frames not later than ``t_us``; all for None."""
@@ -241,12 +227,3 @@ class _Frames:
             images.append(self._next)
             self._next = self._read()
         return tuple(images)
-
-
-def _grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    if pixels.ndim == 2:
-        return pixels  # a copy already
-    if pixels.shape[2] == 1:
-        return np.array(pixels[:, :, 0])
-    grey: npt.NDArray[np.uint8] = np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
-    return grey

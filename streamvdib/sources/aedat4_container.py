@@ -1,34 +1,58 @@
-r"""The outer shape of an AEDAT4 file: where its packets lie, and whether the file is whole.
+r"""The outer shape of an AEDAT4 file: its header, its streams, and where its packets lie.
 
     "#!AER-DAT4.0\r\n", a size-prefixed flatbuffer "IOHE" (compression, position of the data
     table, an XML description of the streams), packets of (stream u32, size u32, data), the data
     table
 
-Needed because the library that decodes packets says neither where data are bad nor, of a file
-that was cut off, anything but that it cannot be read.
+The data table repeats what the packets say and is not read: a file that was never closed, and so
+has none, reads like any other.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from streamvdib.errors import RecordingError
+from streamvdib.events import SensorSize
+from streamvdib.sources.flatbuffer import root_table
 from streamvdib.sources.reading import REMEDY
 
 MAGIC = b"#!AER-DAT4"
 NO_TABLE = -1
+MAX_PACKET_BYTES = 1 << 28
 _VERSION_BYTES = 14
 _MAX_HEADER_BYTES = 1 << 24
 _PACKET = struct.Struct("<II")
+_COMPRESSION, _TABLE_AT, _DESCRIPTION = 0, 1, 2  # fields of the header
 _STREAM = re.compile(
-    r'<node name="(\d+)" path="[^"]*/outInfo/\d+/">(.*?)(?=<node name="\d+"|$)', re.DOTALL
+    r'<node name="(\d{1,9})" path="[^"]*/outInfo/\d+/">(.*?)(?=<node name="\d+" path|$)', re.DOTALL
 )
-_TYPE = re.compile(r'key="typeIdentifier"[^>]*>([A-Z0-9]{4})<')
+_ATTRIBUTE = re.compile(r'<attr key="(\w+)"[^>]*>([^<]*)<')
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the header says of one stream.
+
+    Args:
+        number: that its packets carry.
+        kind: "EVTS", "FRME", "IMUS", "TRIG" or another.
+        name: of the module's output, such as "events".
+        camera: its source, such as "DAVIS346_00000002".
+        size: of the sensor, if stated.
+    """
+
+    number: int
+    kind: str
+    name: str
+    camera: str
+    size: SensorSize | None
 
 
 @dataclass(frozen=True)
@@ -38,28 +62,30 @@ class Container:
     Args:
         first_packet: its offset.
         table_at: offset of the data table; ``NO_TABLE`` if it was never written.
-        table_field_at: where ``table_at`` itself is stored; 0 if it is not.
-        event_streams: numbers of the streams that hold events.
+        compression: 0 none, 1 and 2 LZ4, 3 and 4 ZSTD.
+        streams: in the order of the header.
     """
 
     first_packet: int
     table_at: int
-    table_field_at: int
-    event_streams: tuple[int, ...]
+    compression: int
+    streams: tuple[Stream, ...]
 
 
-@dataclass(frozen=True)
-class Packet:
-    """One packet: its stream, its offset, and whether all of it is there."""
+class End(NamedTuple):
+    """Where whole packets end, and what is wrong there; "" if nothing is."""
 
-    stream: int
     offset: int
-    n_bytes: int
-    is_whole: bool
+    n_bytes_left: int
+    fault: str
 
 
-def read_container(path: Path) -> Container:
+def read_container(path: Path, name: str) -> Container:
     """Parse the header.
+
+    Args:
+        path: of the file, not packed.
+        name: of the recording, for messages.
 
     Raises:
         RecordingError: it is not one.
@@ -69,59 +95,89 @@ def read_container(path: Path) -> Container:
         n_bytes = int.from_bytes(start[_VERSION_BYTES:], "little")
         header = file.read(min(n_bytes, _MAX_HEADER_BYTES))
     try:
-        if len(header) < n_bytes:
+        if len(header) < n_bytes or n_bytes == 0:
             raise ValueError("it ends inside the header")
-        return _parse(header)
+        table = root_table(header, b"IOHE")
+        table_at = table.integer(_TABLE_AT, "q", NO_TABLE)
+        compression = table.integer(_COMPRESSION, "i")
+        streams = _streams(table.text(_DESCRIPTION))
     except (struct.error, ValueError) as error:
         raise RecordingError(
-            f"{path}: the AEDAT4 header at byte {_VERSION_BYTES} must be whole; {error}. {REMEDY}."
+            f"{name}: the AEDAT4 header at byte {_VERSION_BYTES} must be whole; {error}. {REMEDY}."
         ) from error
+    if not 0 <= compression <= 4:
+        raise RecordingError(
+            f"{name}, byte {_VERSION_BYTES}: packets must be packed with LZ4, ZSTD or not at all; "
+            f"the header says {compression}. Convert it with DV."
+        )
+    return Container(_VERSION_BYTES + 4 + len(header), table_at, compression, streams)
 
 
-def _parse(header: bytes) -> Container:
-    """A flatbuffer by hand: the root table, its list of fields, three fields."""
-    if header[4:8] != b"IOHE":
-        raise ValueError(f"its identifier is {header[4:8]!r} instead of b'IOHE'")
-    root = struct.unpack_from("<I", header)[0]
-    fields_at = root - struct.unpack_from("<i", header, root)[0]
-    if fields_at < 0:
-        raise ValueError("its list of fields lies before it")
-    n_fields = (struct.unpack_from("<H", header, fields_at)[0] - 4) // 2
-    fields = struct.unpack_from(f"<{max(n_fields, 0)}H", header, fields_at + 4)
-    _, table, description = (*fields, 0, 0, 0)[:3]
-    table_at = struct.unpack_from("<q", header, root + table)[0] if table else NO_TABLE
-    text = ""
-    if description:
-        string_at = root + description
-        string_at += struct.unpack_from("<I", header, string_at)[0]
-        n_chars = struct.unpack_from("<I", header, string_at)[0]
-        text = header[string_at + 4 : string_at + 4 + n_chars].decode(errors="replace")
-    base = _VERSION_BYTES + 4
-    streams = tuple(
-        int(number)
-        for number, content in _STREAM.findall(text)
-        if (found := _TYPE.search(content)) and found[1] == "EVTS"
-    )
-    return Container(base + len(header), table_at, base + root + table if table else 0, streams)
+def _streams(description: str) -> tuple[Stream, ...]:
+    streams = []
+    for number, content in _STREAM.findall(description):
+        values = dict(_ATTRIBUTE.findall(content))
+        size = None
+        if values.get("sizeX", "").isdecimal() and values.get("sizeY", "").isdecimal():
+            size = SensorSize(int(values["sizeX"]), int(values["sizeY"]))
+        streams.append(
+            Stream(
+                int(number),
+                values.get("typeIdentifier", ""),
+                values.get("originalOutputName", ""),
+                values.get("source", ""),
+                size if size is not None and min(size) > 0 and max(size) <= 1 << 15 else None,
+            )
+        )
+    return tuple(streams)
 
 
-def walk(file: BinaryIO, container: Container, n_bytes: int) -> Iterator[Packet]:
-    """The packets in order; the last one may not be whole.
+def packets(file: BinaryIO, container: Container, stream: int) -> Iterator[tuple[int, bytes]]:
+    """Offsets of the whole packets of one stream, and what they hold as it is stored.
 
     Args:
         file: the recording.
         container: its header.
-        n_bytes: the file's size.
+        stream: its number.
     """
-    end = n_bytes if container.table_at == NO_TABLE else min(container.table_at, n_bytes)
+    end = _end_of_packets(file, container)
+    known = {one.number for one in container.streams}
     offset = container.first_packet
-    while offset < end:
-        file.seek(offset)
-        prefix = file.read(_PACKET.size)
-        if len(prefix) < _PACKET.size:
-            yield Packet(-1, offset, len(prefix), is_whole=False)
+    file.seek(offset)
+    while offset + _PACKET.size <= end:
+        found, size = _PACKET.unpack(file.read(_PACKET.size))
+        after = offset + _PACKET.size + size
+        if found not in known or size > MAX_PACKET_BYTES or after > end:
             return
-        stream, size = _PACKET.unpack(prefix)
-        whole = offset + _PACKET.size + size <= end
-        yield Packet(stream, offset, _PACKET.size + size, whole)
+        if found == stream:
+            yield offset, file.read(size)
+        else:
+            file.seek(after)
+        offset = after
+
+
+def find_end(file: BinaryIO, container: Container) -> End:
+    """Where whole packets end: at the table of a whole file."""
+    end = _end_of_packets(file, container)
+    known = {one.number for one in container.streams}
+    offset = container.first_packet
+    fault = ""
+    while offset + _PACKET.size <= end:
+        file.seek(offset)
+        found, size = _PACKET.unpack(file.read(_PACKET.size))
+        if found not in known or size > MAX_PACKET_BYTES:
+            fault = f"what follows is of an unknown stream ({found}) and of {size} bytes"
+            break
+        if offset + _PACKET.size + size > end:
+            break
         offset += _PACKET.size + size
+    was_closed = container.table_at != NO_TABLE
+    if not fault and (offset < end or (was_closed and container.table_at > end)):
+        fault = f"the file ends at byte {os.fstat(file.fileno()).st_size}"
+    return End(offset, end - offset, fault)
+
+
+def _end_of_packets(file: BinaryIO, container: Container) -> int:
+    n_bytes = os.fstat(file.fileno()).st_size
+    has_table = container.first_packet <= container.table_at <= n_bytes
+    return container.table_at if has_table else n_bytes

@@ -18,6 +18,7 @@ from streamvdib.errors import (
 )
 from streamvdib.events import EventArray, SensorSize
 from streamvdib.sources import open_source
+from streamvdib.sources.aedat4_container import read_container
 from tests.sources.written import BY_BYTES, Written, atis40, join, some_events
 from tests.sources.written_with_libraries import write_aedat4, write_bag, write_hdf5
 
@@ -106,20 +107,38 @@ def test_an_aedat4_file_cut_off_is_one_clear_error_and_its_whole_packets_are_rea
     write_aedat4(whole, events, SensorSize(346, 260), frames=False)
     data = whole.read_bytes()
     path = tmp_path / "cut.aedat4"
-    n_errors = 0
-    for n_bytes in range(len(data) - 64, len(data), 2):
+    container = read_container(whole, "whole")
+    for n_bytes in range(len(data) - 64, len(data), 2):  # the table, which is not needed
+        path.write_bytes(data[:n_bytes])
+        assert attempt(path)[0] == events.tolist()
+    for n_bytes in range(container.table_at - 64, container.table_at):
         path.write_bytes(data[:n_bytes])
         read, error = attempt(path)
-        n_errors += error is not None
-        assert error is None or is_clear(error, path), error
-        assert read is None or read == events.tolist()
-    assert n_errors > 0
+        assert isinstance(error, TruncatedRecordingError)
+        assert is_clear(error, path), error
     path.write_bytes(data[: len(data) * 2 // 3])
     lenient = open_source(path, lenient=True)
     read = join(lenient)
     assert 0 < len(read) < len(events)
     np.testing.assert_array_equal(read, events[: len(read)])
     assert lenient.counters["truncated_bytes"] > 0
+
+
+def test_a_damaged_packet_of_aedat4_is_one_clear_error_or_left_out_and_counted(
+    tmp_path: Path,
+) -> None:
+    events = some_events(SensorSize(346, 260))
+    path = tmp_path / "made.aedat4"
+    write_aedat4(path, events, SensorSize(346, 260), frames=False)
+    data = bytearray(path.read_bytes())
+    first = read_container(path, "made").first_packet
+    data[first + 8] ^= 0xFF  # the magic number of LZ4
+    path.write_bytes(data)
+    with pytest.raises(RecordingError, match=f"byte {first}: a packet must be whole"):
+        join(open_source(path))
+    lenient = open_source(path, lenient=True)
+    np.testing.assert_array_equal(join(lenient), events[100:])
+    assert lenient.counters == {"damaged_packets": 1}
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "ros1", "ros2"])

@@ -103,6 +103,18 @@ def test_all_n_mnist_recordings_are_recognised(shared_data: Path) -> None:
     assert n_events / len(paths) == pytest.approx(4_130, abs=5)
 
 
+@pytest.mark.parametrize("name", ["davis346_street_with_frames", "dvxplorer_320x240"])
+def test_dv_processing_finds_the_same_events(name: str, shared_data: Path) -> None:
+    dv = pytest.importorskip("dv_processing")
+    path = shared_data / f"aedat4/{name}.aedat4"
+    reader, batches = dv.io.MonoCameraRecording(str(path)), []
+    while (batch := reader.getNextEventBatch("events")) is not None:
+        batches.append(batch.numpy())
+    theirs, ours = np.concatenate(batches), join(open_source(path))
+    for own, other in (("t_us", "timestamp"), ("x", "x"), ("y", "y"), ("on", "polarity")):
+        np.testing.assert_array_equal(ours[own], theirs[other])
+
+
 FAERY_READS = (
     "prophesee/evt3_imx636.raw",
     "prophesee/imx636_same_recording.dat",

@@ -128,6 +128,17 @@ def test_aedat4_comes_back_with_its_frames(tmp_path: Path) -> None:
     assert [int(image.pixels[0, 0]) for image in images] == [10, 200]
 
 
+@pytest.mark.parametrize("compression", ["NONE", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH"])
+def test_aedat4_comes_back_however_it_is_packed(compression: str, tmp_path: Path) -> None:
+    size = SensorSize(346, 260)
+    events = some_events(size)
+    path = tmp_path / "made.aedat4"
+    write_aedat4(path, events, size, compression=compression)
+    source = open_source(path)
+    np.testing.assert_array_equal(join(source), events)
+    assert sum(len(packet.images) for packet in source) == 2
+
+
 @pytest.mark.parametrize("offset_us", [0, 5_000_000_000])
 def test_dsec_hdf5_comes_back_with_its_offset(offset_us: int, tmp_path: Path) -> None:
     events = some_events(SensorSize(640, 480))

@@ -10,10 +10,17 @@ import pytest
 from streamvdib.events import EventArray, SensorSize
 
 
-def write_aedat4(path: Path, events: EventArray, size: SensorSize, frames: bool = True) -> None:
+def write_aedat4(
+    path: Path,
+    events: EventArray,
+    size: SensorSize,
+    frames: bool = True,
+    compression: str = "LZ4",
+) -> None:
     """AEDAT4 with two frames, at the first event and at the last."""
     dv = pytest.importorskip("dv_processing")
     config = dv.io.MonoCameraWriter.Config("made")
+    config.compression = getattr(dv.CompressionType, compression)
     config.addEventStream(tuple(size))
     config.addFrameStream(tuple(size))
     writer = dv.io.MonoCameraWriter(str(path), config)
