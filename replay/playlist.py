@@ -63,8 +63,11 @@ def find_entries(
     sensor_size: SensorSize | None = None,
     lenient: bool = False,
     packet_us: int = 10_000,
+    **options: object,
 ) -> list[Entry]:
     """The recordings that a path means: itself, or those in a folder or data set, in order.
+
+    ``options`` are those of ``open_source``, for files that are in no data set's layout.
 
     Raises:
         RecordingError: there are none.
@@ -72,7 +75,9 @@ def find_entries(
 
     def entry(file: Path) -> Entry:
         def opened() -> EventSource:
-            return open_source(file, sensor_size=sensor_size, lenient=lenient, packet_us=packet_us)
+            return open_source(
+                file, sensor_size=sensor_size, lenient=lenient, packet_us=packet_us, **options
+            )
 
         return Entry(str(file), opened)
 

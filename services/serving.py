@@ -16,6 +16,7 @@ from streamvdib.replay.playlist import Order, Playlist, find_entries
 from streamvdib.commands.learning import Learning
 from streamvdib.commands.options import (
     device_options,
+    format_options,
     load_chosen_model,
     make_engine,
     sensor_size,
@@ -130,13 +131,22 @@ def allowed_models(folder: str | None) -> list[str]:
 
 def _opened(arguments: argparse.Namespace, uri: str) -> EventSource:
     size = sensor_size(arguments.sensor_size)
+    options = format_options(arguments.option)
     if Path(uri).exists() and (arguments.loop or Path(uri).is_dir()):
         entries = find_entries(
-            uri, sensor_size=size, lenient=arguments.lenient, packet_us=arguments.packet_us
+            uri,
+            sensor_size=size,
+            lenient=arguments.lenient,
+            packet_us=arguments.packet_us,
+            **options,
         )
         return Playlist(entries, Order(loop=arguments.loop, gap_us=arguments.gap_us))
     return open_source(
-        uri, sensor_size=size, lenient=arguments.lenient, packet_us=arguments.packet_us
+        uri,
+        sensor_size=size,
+        lenient=arguments.lenient,
+        packet_us=arguments.packet_us,
+        **options,
     )
 
 

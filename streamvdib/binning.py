@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.errors import ConfigurationError, EventOrderError, EventRangeError
-from streamvdib.events import EventArray, EventPacket
+from streamvdib.events import EventArray, EventPacket, empty_events
 from streamvdib.geometry import Geometry
 from streamvdib.input_steps import InputSteps
 
@@ -85,6 +85,13 @@ class Binner:
         self.restarting = False  # whether the next chunk must say that it restarts
         self.pending: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)  # targets, open step
         self._quick = quick_binning(self) if compiled else None
+
+    def warm_up(self) -> None:
+        """Load compiled code now, on a binner of its own; nothing of this one changes."""
+        if self._quick is not None:
+            scratch = Binner(self.geometry, self.dt_us, max_gap_us=self.max_gap_us)
+            for _ in scratch.push(EventPacket(empty_events(1), self.dt_us)):
+                pass
 
     def push(self, packet: EventPacket) -> Iterator[InputSteps]:
         """Take a packet; give the steps that it completes, in order.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from streamvdib.configuration import prepare
+from streamvdib.configuration import nearest, options_of, prepare
 from streamvdib.errors import StreamVdibError
 
 EXIT_OK = 0
@@ -57,13 +57,25 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def _parser(name: str | None, words: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser; only the subcommand called ``name`` is imported and gets its arguments."""
+def _parsed(name: str | None, words: Sequence[str]) -> argparse.Namespace:
+    """What ``words`` say; an unknown option is told by the command that it was given to."""
+    parser, command = _parsers(name, words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        (command or parser).error(_unknown_option(unknown[0], command or parser))
+    return arguments
+
+
+def _parsers(
+    name: str | None, words: Sequence[str] = ()
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
+    """The parser and that of the subcommand called ``name``, the only one that is imported."""
     parser = argparse.ArgumentParser(
         prog="streamvdib",
         description="Event camera in, natural frames out.",
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = None
     for command_name, command in COMMANDS.items():
         subparser = subparsers.add_parser(
             command_name, help=command.summary, description=command.summary
@@ -71,7 +83,17 @@ def _parser(name: str | None, words: Sequence[str] = ()) -> argparse.ArgumentPar
         if command_name == name:
             importlib.import_module(command.module).add_arguments(subparser)
             prepare(subparser, name, words, COMMANDS)
-    return parser
+            chosen = subparser
+    return parser, chosen
+
+
+def _unknown_option(word: str, parser: argparse.ArgumentParser) -> str:
+    """What to say of a word that no option takes."""
+    flag = word.partition("=")[0]
+    if not flag.startswith("--"):
+        return f"{word!r} is neither an option nor an argument that is missing"
+    near = nearest(flag.removeprefix("--"), options_of(parser))
+    return f"{flag} is not an option; the nearest is --{near}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in words if not word.startswith("-")), None)
     try:
-        arguments = _parser(name, words).parse_args(words)
+        arguments = _parsed(name, words)
         module = importlib.import_module(COMMANDS[arguments.command].module)
         return int(module.execute(arguments))
     except StreamVdibError as error:

@@ -74,7 +74,7 @@ def apply_table(parser: argparse.ArgumentParser, table: Table, *, where: str) ->
         if action is None:
             raise ConfigurationError(
                 f"{where}: {key!r} is not an option of {parser.prog}; the nearest is "
-                f"{_nearest(key, actions)!r}"
+                f"{nearest(key, actions)!r}"
             )
         action.default = _checked(action, value, f"{where}: {key}")
         action.required = False
@@ -135,7 +135,8 @@ def _named_file(words: Sequence[str]) -> str | None:
     return found
 
 
-def _nearest(key: str, known: Iterable[str]) -> str:
+def nearest(key: str, known: Iterable[str]) -> str:
+    """The known name that resembles ``key`` most."""
     import difflib
 
     matches = difflib.get_close_matches(key.replace("_", "-"), list(known), n=1, cutoff=0.0)

@@ -203,6 +203,8 @@ class Engine:
             )
         )
         self._decoding()
+        if self.binners:
+            self.binners[0].warm_up()
 
     def set_weights(self, weights: Weights) -> None:
         """Use other encoder weights from the next step on."""

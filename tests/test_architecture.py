@@ -47,7 +47,7 @@ def test_inference_imports_no_learning() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from streamvdib.cli import _parser; _parser(None);"
+        "import sys; from streamvdib.cli import _parsers; _parsers(None);"
         "print([m for m in ('torch', 'numpy', 'numba', 'rich', 'PIL', 'zmq') if m in sys.modules])"
     )
     result = subprocess.run(

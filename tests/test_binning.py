@@ -46,6 +46,17 @@ def test_an_input_that_fires_often_in_a_step_is_active_once() -> None:
     assert active(chunks) == [[12]]
 
 
+def test_warming_up_changes_nothing() -> None:
+    warm, cold = binner(), binner()
+    warm.warm_up()
+    assert warm.counters == cold.counters
+    for n in (3, 7):
+        times = [40 * n, 40 * n + 20, 40 * n + 39]
+        one, other = list(warm.push(packet(times))), list(cold.push(packet(times)))
+        assert active(one) == active(other)
+        assert [chunk.first_step for chunk in one] == [chunk.first_step for chunk in other]
+
+
 def test_a_silent_packet_still_ticks() -> None:
     counting = binner()
     list(counting.push(packet([20])))

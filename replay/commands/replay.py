@@ -8,6 +8,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from streamvdib.commands.options import add_format_options, format_options
+
 if TYPE_CHECKING:
     from ..pace import PacedSource
     from ..playlist import Playlist
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gap-ms", type=float, default=100.0, help="between recordings")
     parser.add_argument("--sensor-size", help="WIDTHxHEIGHT, where a recording does not say")
     parser.add_argument("--lenient", action="store_true", help="repair bad data and count it")
+    add_format_options(parser)
     parser.add_argument("--packet-us", type=int, default=1000, help="sent at once (%(default)s)")
     parser.add_argument(
         "--to-uri",
@@ -77,6 +80,7 @@ def _playlist(arguments: argparse.Namespace) -> Playlist:
         sensor_size=sensor_size(arguments.sensor_size),
         lenient=arguments.lenient,
         packet_us=arguments.packet_us,
+        **format_options(arguments.option),
     )
     order = Order(
         loop=arguments.loop,

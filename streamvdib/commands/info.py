@@ -6,8 +6,9 @@ import argparse
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from streamvdib.commands.options import add_format_options, format_options
 from streamvdib.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,13 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sensor-size", type=_size, metavar="WxH", help="overrules what the recording says"
     )
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an option of the format, such as columns='x y t p' or topic=/dvs/events",
-    )
+    add_format_options(parser)
     parser.add_argument(
         "--isolated", action="store_true", help="read in a child process with limited memory"
     )
@@ -64,13 +59,12 @@ def execute(arguments: argparse.Namespace) -> int:
     from streamvdib.sources import open_source
 
     for index, path in enumerate(arguments.files):
-        options: dict[str, Any] = dict(_option(text) for text in arguments.option)
         source = open_source(
             path,
             sensor_size=arguments.sensor_size,
             lenient=arguments.lenient,
             isolated=arguments.isolated,
-            **options,
+            **format_options(arguments.option),
         )
         if source.is_live:
             source.close()
@@ -145,12 +139,3 @@ def _size(text: str) -> SensorSize:
     if match is None:
         raise argparse.ArgumentTypeError(f"a size must be like 346x260; got {text}")
     return SensorSize(int(match[1]), int(match[2]))
-
-
-def _option(text: str) -> tuple[str, object]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigurationError(f"an option must be like key=value; got {text!r}")
-    if value.lower() in ("true", "false"):
-        return key, value.lower() == "true"
-    return key, int(value) if value.isdigit() else value

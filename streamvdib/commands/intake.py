@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from streamvdib.commands.options import sensor_size
+from streamvdib.commands.options import format_options, sensor_size
 from streamvdib.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def open_intake(arguments: argparse.Namespace, uri: str, index: int = 0) -> Even
         raise ConfigurationError("--record takes one source; got several. Run them one by one.")
     pace: Any = importlib.import_module(PACE)
     speed = pace.parse_speed(arguments.speed)
-    options = {"isolated": True} if arguments.isolated else {}
+    options = format_options(arguments.option)
+    if arguments.isolated:
+        options["isolated"] = True
     source = open_source(
         uri,
         sensor_size=sensor_size(arguments.sensor_size),

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from streamvdib.commands.showing import told_if_slow
 from streamvdib.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from streamvdib.model import Model
 
 DEFAULT_MODEL = "nmnist"
+Group = argparse._ActionsContainer  # a parser, or one of its groups
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,30 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--lenient", action="store_true", help="repair and count what would be an error"
     )
+    add_format_options(group)
+
+
+def add_format_options(group: Group) -> None:
+    """``--option KEY=VALUE``, for what a recording does not say of itself."""
+    group.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of a format, such as columns='x y t p', topic=/dvs/events or format=text",
+    )
+
+
+def format_options(texts: list[str]) -> dict[str, Any]:
+    """Options of ``open_source`` from ``KEY=VALUE``; whole numbers, true and false are meant."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ConfigurationError(f"--option must read KEY=VALUE; got {text!r}")
+        known = {"true": True, "false": False}
+        options[key] = int(value) if value.isdigit() else known.get(value.lower(), value)
+    return options
 
 
 def sensor_size(text: str | None) -> SensorSize | None:
@@ -110,7 +136,8 @@ def make_engine(
         max_gap_us=arguments.max_gap_us,
         **on_device,
     )
-    engine.warm_up()
+    with told_if_slow("streamvdib: compiling its loops, once per installation: half a minute"):
+        engine.warm_up()
     return engine
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -36,6 +38,18 @@ class Painter:
             self.events.clear()
             picture = side_by_side([streams_as_gray(events), picture])
         return enlarge(picture, self.scale)
+
+
+@contextmanager
+def told_if_slow(text: str, after_s: float = 3.0) -> Iterator[None]:
+    """Say on standard error what takes so long, if it takes longer than ``after_s``."""
+    timer = threading.Timer(after_s, lambda: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

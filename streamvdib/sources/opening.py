@@ -153,10 +153,15 @@ def recognise(path: str | os.PathLike[str]) -> str:
     for name in FORMATS:
         if _module(name).recognises(head, file):
             return name
+    if file.is_dir():
+        raise UnknownFormatError(
+            f"{file}: a recording must be a file or a ROS 2 bag; got a folder that is no bag. "
+            f"Name its files, or play a data set with: streamvdib replay {file}"
+        )
     raise UnknownFormatError(
         f"{file}: a recording must be in one of the formats {', '.join(FORMATS)}; its content, "
-        f"which begins with {head[:16]!r}, is in none. Name the format with format=... if you "
-        "know it, or convert the file."
+        f"which begins with {head[:16]!r}, is in none. Name the format with "
+        "--option format=... if you know it, or convert the file."
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
+from streamvdib.commands.showing import told_if_slow
 from streamvdib.model import load_model, save_model
 from streamvdib.sources import open_source
 from tests.models import small_model
@@ -48,6 +49,49 @@ def test_a_recording_made_beside_a_run_holds_the_same_events(
     again = ["run", str(beside), "--model", model, "--quiet", "--out", str(tmp_path / "b")]
     assert main(again) == EXIT_OK
     assert frames_in(tmp_path / "a") == frames_in(tmp_path / "b")
+
+
+def test_columns_of_a_text_file_are_named_by_an_option(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    """The same events, once as `t x y p` and once in another order without a header."""
+    rows = [line.split() for line in Path(recording).read_text().splitlines()[1:]]
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(f"{p} {y} {x} {t}" for t, x, y, p in rows) + "\n")
+    words = ["--model", model, *SIZE, "--out"]
+    assert main(["run", recording, *words, str(tmp_path / "a")]) == EXIT_OK
+    named = ["--option", "columns=p y x t", "--option", "time_unit=us"]
+    assert main(["run", str(other), *named, *words, str(tmp_path / "b")]) == EXIT_OK
+    assert frames_in(tmp_path / "a") == frames_in(tmp_path / "b")
+
+
+@pytest.mark.parametrize("text", ["columns", "=t x y p"])
+def test_a_format_option_without_key_or_value_is_refused(
+    model: str, recording: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", recording, "--model", model, *SIZE, "--option", text]) == EXIT_USAGE
+    assert f"--option must read KEY=VALUE; got {text!r}" in capsys.readouterr().err
+
+
+def test_an_unknown_flag_is_told_with_the_nearest(
+    recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(["run", recording, "--modle", "nmnist"])
+    assert ending.value.code == EXIT_USAGE
+    told = capsys.readouterr().err
+    assert "usage: streamvdib run" in told
+    assert "--modle is not an option; the nearest is --model" in told
+
+
+def test_what_takes_long_is_told_and_what_does_not_is_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with told_if_slow("nothing to tell", after_s=60.0):
+        pass
+    with told_if_slow("still at it", after_s=0.0):
+        while "still at it" not in (told := capsys.readouterr().err):
+            assert told == ""
 
 
 def test_a_filter_takes_events_away_before_they_are_decoded(

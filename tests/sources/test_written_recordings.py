@@ -261,5 +261,5 @@ def test_a_dvs128_word_by_hand(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_no_recording(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="in none"):
+    with pytest.raises(RecordingError, match="a folder that is no bag"):
         open_source(tmp_path)
