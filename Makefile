@@ -25,7 +25,7 @@ types: $(INSTALLED)
 	rm -rf build/types && mkdir -p build/types/streamvdib
 	ln -s $(CURDIR)/streamvdib/* build/types/streamvdib/
 	ln -s $(CURDIR)/services $(CURDIR)/replay build/types/streamvdib/
-	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p streamvdib
+	cd build/types && $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache --config-file $(CURDIR)/pyproject.toml -p streamvdib
 
 # Known weaknesses of what is installed; needs the network.
 audit: $(INSTALLED)
