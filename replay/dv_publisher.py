@@ -10,11 +10,12 @@ import multiprocessing
 import os
 import time
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
 from streamvdib.errors import MissingExtraError, SinkError
-from streamvdib.events import EVENT_DTYPE, EventPacket, SensorSize
+from streamvdib.events import EVENT_DTYPE, EventArray, EventPacket, SensorSize
 
 START_S = 20.0
 DRAIN_S = 5.0
@@ -76,15 +77,23 @@ def _serve(pipe: Connection, host: str, port: int, width: int, height: int) -> N
     except RuntimeError as error:
         pipe.send_bytes(str(error).encode())
         return
-    from .writers.aedat4 import as_event_store
-
     pipe.send_bytes(b"ready")
     try:
         while True:
-            writer.writeEvents(as_event_store(np.frombuffer(pipe.recv_bytes(), EVENT_DTYPE)))
+            writer.writeEvents(_as_event_store(np.frombuffer(pipe.recv_bytes(), EVENT_DTYPE)))
     except EOFError:
         give_up_s = time.monotonic() + DRAIN_S
         while writer.getQueuedPacketCount() and time.monotonic() < give_up_s:
             time.sleep(0.01)
         time.sleep(0.1)
     os._exit(0)
+
+
+def _as_event_store(events: EventArray) -> Any:
+    """Events as dv-processing has them; it raises on times that run back."""
+    import dv_processing
+
+    store = dv_processing.EventStore()
+    for t_us, x, y, on in events.tolist():
+        store.push_back(t_us, x, y, on)
+    return store

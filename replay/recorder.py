@@ -64,9 +64,8 @@ class Recorder:
         """Create the file and start.
 
         Args:
-            path: its suffix is the format; .svr, .es, .raw, .csv and .bin are whole up to the
-                last flush whatever happens, .aedat4 and .npy only after ``close``. Those in
-                ``RELATIVE`` begin at time zero.
+            path: its suffix is the format; all are good up to the last flush whatever happens,
+                and .npy is then read with ``lenient``. Those in ``RELATIVE`` begin at time zero.
             sensor_size: of the events.
             capacity: events that may wait for the disk.
             clock: says when a second is over.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from streamvdib.errors import SinkError
-from streamvdib.events import EventPacket
+from streamvdib.events import EventPacket, TimedImage
 
 from .encoder import Encoder
 
@@ -35,9 +35,7 @@ class FileWriter:
         if self._origin_us is None and len(packet.events):
             self._origin_us = int(packet.events["t_us"][0])
         if self._origin_us:
-            events = packet.events.copy()
-            events["t_us"] -= self._origin_us
-            packet = EventPacket(events, packet.end_us - self._origin_us, packet.images)
+            packet = _earlier(packet, self._origin_us)
         self._append(self._encoder.encode(packet))
         self.n_events += len(packet.events)
 
@@ -83,6 +81,13 @@ class FileWriter:
             f"{self.n_events} events written before are whole. Free some space, or record "
             "elsewhere."
         )
+
+
+def _earlier(packet: EventPacket, by_us: int) -> EventPacket:
+    events = packet.events.copy()
+    events["t_us"] -= by_us
+    images = tuple(TimedImage(image.t_us - by_us, image.pixels) for image in packet.images)
+    return EventPacket(events, packet.end_us - by_us, images)
 
 
 def create_exclusively(path: Path) -> BinaryIO:

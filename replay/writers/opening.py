@@ -13,6 +13,7 @@ from streamvdib.events import EventPacket, SensorSize
 from .files import FileWriter
 
 ENCODERS: dict[str, str] = {
+    ".aedat4": "aedat4",
     ".svr": "chunked",
     ".es": "event_stream",
     ".raw": "evt3",
@@ -41,8 +42,7 @@ class EventWriter(Protocol):
 
 def can_write(path: str | os.PathLike[str]) -> bool:
     """Whether a file's suffix names a format."""
-    suffix = Path(path).suffix.lower()
-    return suffix == ".aedat4" or suffix in ENCODERS
+    return Path(path).suffix.lower() in ENCODERS
 
 
 def open_writer(
@@ -63,13 +63,9 @@ def open_writer(
     """
     file = Path(path)
     suffix = file.suffix.lower()
-    if suffix == ".aedat4":
-        from .aedat4 import Aedat4Writer
-
-        return Aedat4Writer(file, sensor_size, origin_us=origin_us)
     if suffix not in ENCODERS:
         raise ConfigurationError(
-            f"{file}: a file of events must end in .aedat4, {', '.join(ENCODERS)}; "
+            f"{file}: a file of events must end in {', '.join(ENCODERS)}; "
             f"got {suffix or 'no suffix'}"
         )
     module = importlib.import_module(f".{ENCODERS[suffix]}", __package__)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from streamvdib.replay.writers import ENCODERS, open_writer
 
 from streamvdib.errors import ConfigurationError, SinkError
-from streamvdib.events import EventArray, EventPacket, SensorSize, as_events
+from streamvdib.events import EventArray, EventPacket, SensorSize, TimedImage, as_events
 from streamvdib.sources import open_source
 
 SIZE = SensorSize(240, 180)
-FORMATS = (".aedat4", *ENCODERS)
+FORMATS = tuple(ENCODERS)
 GAPS_US = st.one_of(st.integers(0, 300), st.integers(0, 20_000), st.just(40_000_000))
 
 
@@ -96,6 +96,25 @@ def test_faery_reads_the_same_events(suffix: str, tmp_path: Path) -> None:
     found = np.concatenate(chunks)
     for ours, theirs in (("t_us", "t"), ("x", "x"), ("y", "y"), ("on", "on")):
         assert np.array_equal(events[ours], found[theirs]), ours
+
+
+def test_dv_processing_reads_the_same_events_and_frames(tmp_path: Path) -> None:
+    """An oracle that shares no code with the writer."""
+    dv = pytest.importorskip("dv_processing")
+    events = many_events(5_000)
+    pixels = np.arange(SIZE.width * SIZE.height).astype(np.uint8).reshape(SIZE[::-1])
+    writer = open_writer(tmp_path / "a.aedat4", SIZE)
+    last_us = int(events["t_us"][-1])
+    writer.write(EventPacket(events, last_us + 1, (TimedImage(last_us, pixels),)))
+    writer.close()
+    reader = dv.io.MonoCameraRecording(str(tmp_path / "a.aedat4"))
+    assert tuple(reader.getEventResolution()) == SIZE
+    found = reader.getNextEventBatch("events").numpy()
+    for ours, theirs in (("t_us", "timestamp"), ("x", "x"), ("y", "y"), ("on", "polarity")):
+        assert np.array_equal(events[ours], found[theirs]), ours
+    frame = reader.getNextFrame("frames")
+    assert frame.timestamp == last_us
+    assert np.array_equal(np.squeeze(frame.image), pixels)
 
 
 def test_event_stream_by_hand(tmp_path: Path) -> None:
