@@ -43,6 +43,8 @@ POLARITY = np.dtype([("data", "<u4"), ("t_us", "<i4")])
 _FRAME = np.dtype([("info", "<u4"), ("t_us", "<i4", 4), ("size", "<i4", 2), ("place", "<i4", 2)])
 _POLARITY_TYPE, _FRAME_TYPE = 1, 2
 _MAX_PACKET_BYTES = 1 << 28
+_INFERENCE_BYTES = 1 << 22
+_COMPRESSED = 1 << 15  # in a packet's type
 _TYPE_NAMES = {0: "special_events", 3: "imu_events", 4: "imu_events"}
 
 
@@ -85,13 +87,16 @@ def _read_start(stream: ByteStream) -> AedatHeader:
 
 
 def _infer_sensor_size(stream: ByteStream) -> SensorSize:
-    """From the first polarity packet, where the header does not name a known camera."""
+    """From the first polarity events, where the header does not name a known camera."""
+    width = height = 1
     for packet in _packets(stream, {}, lenient=True):
         if packet.kind == _POLARITY_TYPE and packet.data:
             words = np.frombuffer(packet.data, POLARITY)["data"]
-            width, height = int((words >> 17).max()) + 1, int((words >> 2 & 0x7FFF).max()) + 1
-            return smallest_known(width, height, stream.name)
-    return smallest_known(1, 1, stream.name)
+            width = max(width, int((words >> 17).max()) + 1)
+            height = max(height, int((words >> 2 & 0x7FFF).max()) + 1)
+        if stream.offset > _INFERENCE_BYTES:
+            break
+    return smallest_known(width, height, stream.name)
 
 
 def _packets(stream: ByteStream, counters: dict[str, int], *, lenient: bool) -> Iterator[_Packet]:
@@ -101,6 +106,11 @@ def _packets(stream: ByteStream, counters: dict[str, int], *, lenient: bool) -> 
             truncated(stream.name, at, len(start), HEADER.itemsize, counters, lenient=lenient)
             return
         header = np.frombuffer(start, HEADER)[0]
+        if header["type"] & _COMPRESSED:
+            raise RecordingError(
+                f"{stream.name}, byte {at}: packets must be stored as they are (#Format: RAW); "
+                "this one is compressed. Convert it with caer or DV."
+            )
         event_bytes, number = int(header["event_bytes"]), int(header["number"])
         n_bytes = event_bytes * number
         if not _is_possible(header, n_bytes):

@@ -20,6 +20,10 @@ _SIZE_OF_CHIP = {
     "davis240": DAVIS240,
     "davis346": DAVIS346,
     "davis640": DAVIS640,
+    "davisrgb640": DAVIS640,
+    "davis128": DVS128,
+    "sbret10": DAVIS240,
+    "sbret20": SensorSize(208, 192),
     "dvs128": DVS128,
     "tmpdiff128": DVS128,
 }
@@ -47,7 +51,7 @@ class AedatHeader:
     @property
     def is_davis(self) -> bool:
         """Whether the chip also takes natural frames."""
-        return "davis" in self.chip
+        return "davis" in self.chip or "sbret" in self.chip
 
 
 def read_header(stream: ByteStream) -> AedatHeader:

@@ -23,6 +23,7 @@ NAMES = {
 SCALES_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _UNIT_IN_NAME = re.compile(r"[_\[(](s|ms|us|ns)[\])]?$")
 _OFF_ANY_SENSOR = 65535
+_LARGEST_US = 10**17
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,15 @@ def find_columns(names: Sequence[str]) -> ColumnNames | None:
     return ColumnNames(**{column: str(name) for column, name in found.items()})
 
 
-def time_unit(name: str, dtype: np.dtype[Any], options: Mapping[str, object]) -> str:
-    """The unit of a column of times: an option, its name, seconds if it has fractions.
+def time_unit(name: str, first: npt.NDArray[Any], options: Mapping[str, object]) -> str:
+    """The unit of a column of times: an option, its name, or what the first ones look like.
+
+    Floating point numbers are seconds, unless all are whole and one is 1000 or more: then they
+    are microseconds, as integers are. Integers beyond 10^17 are nanoseconds, as since 1970.
 
     Args:
         name: of the column.
-        dtype: of the column.
+        first: the first times, (n_events,).
         options: ``time_unit`` "s", "ms", "us" or "ns".
     """
     unit = options.get("time_unit")
@@ -64,7 +68,29 @@ def time_unit(name: str, dtype: np.dtype[Any], options: Mapping[str, object]) ->
         return str(unit)
     if match := _UNIT_IN_NAME.search(name):
         return match[1]
-    return "s" if dtype.kind == "f" else "us"
+    largest = first.max(initial=0)
+    if first.dtype.kind == "f":
+        is_whole = largest >= 1000 and bool((first == np.floor(first)).all())
+        return "us" if is_whole else "s"
+    return "ns" if largest > _LARGEST_US else "us"
+
+
+def column_order(rows: npt.NDArray[Any], orders: Sequence[str]) -> str:
+    """The first order of columns that the first events do not contradict.
+
+    Polarities are -1, 0 or 1, coordinates are none below zero, and times do not run back.
+
+    Args:
+        rows: the first events, (n_events, n_columns).
+        orders: such as "t x y p"; the first is taken if none fits.
+    """
+    for order in orders:
+        names = order.split()
+        t, x, y, p = (rows[:, names.index(name)] for name in "txyp")
+        fits = bool((np.diff(t) >= 0).all()) and _are_polarities(p)
+        if fits and bool((x >= 0).all() and (y >= 0).all()):
+            return order
+    return orders[0]
 
 
 def events_from_columns(

@@ -3,7 +3,8 @@
 Recognised layouts: a group with one dataset per column under any common names (DSEC's
 ``events/{t,x,y,p}`` with ``t_offset`` beside it, which is added; ``raw_events/{t,x,y,p}``;
 ``events/{ts,xs,ys,ps}``), a compound dataset with such fields (``CD/events``), or a plain dataset
-of four columns (MVSEC's ``davis/left/events``: x y t p, or those of the option ``columns``). The
+of four columns (MVSEC's ``davis/left/events``: x y t p, another order that the first events do
+not contradict, or that of the option ``columns``). The
 option ``group`` chooses where there are several.
 
 Times are in the option's ``time_unit``, in the unit their name ends with, in seconds if they have
@@ -25,7 +26,7 @@ import numpy as np
 
 from streamvdib.errors import ConfigurationError, MissingExtraError, RecordingError
 from streamvdib.events import EventArray, SensorSize
-from streamvdib.sources.columns import events_from_columns, find_columns, time_unit
+from streamvdib.sources.columns import column_order, events_from_columns, find_columns, time_unit
 from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block
 from streamvdib.sources.recording import Recording
@@ -35,7 +36,8 @@ from streamvdib.sources.unpacked import plain_file
 MAGIC = b"\x89HDF\r\n\x1a\n"
 BLOCK_EVENTS = 1 << 18
 _INFERENCE_EVENTS = 1 << 16
-_PLAIN_COLUMNS = "x y t p"
+_PLAIN_ORDERS = ("x y t p", "t x y p", "x y p t")
+_ECF = 0x8ECF  # registered by Prophesee
 _GEOMETRY = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
@@ -153,8 +155,11 @@ def _table_of_dataset(place: str, dataset: Any, options: ReadOptions) -> _Table 
     if dataset.dtype.names is not None and len(dataset.shape) == 1:
         names = find_columns(dataset.dtype.names)
         fields = (names.t, names.x, names.y, names.p) if names else ()
-    elif len(dataset.shape) == 2 and dataset.shape[1] == 4 and place.endswith("events"):
-        words = str(options.format_options.get("columns", _PLAIN_COLUMNS)).replace(",", " ").split()
+    elif len(dataset.shape) == 2 and dataset.shape[1] == 4 and "event" in place.lower():
+        wanted = options.format_options.get("columns")
+        if wanted is None:
+            wanted = column_order(dataset[:_INFERENCE_EVENTS], _PLAIN_ORDERS)
+        words = str(wanted).replace(",", " ").split()
         names = find_columns(words)
         if names is None:
             raise ConfigurationError(f"columns must name t, x, y and p once; got {words}")
@@ -198,11 +203,24 @@ class _Events:
             if len(lengths) > 1:
                 raise ValueError(f"its columns have different lengths: {sorted(lengths)}")
             self.n_events = lengths.pop()
-            dtype = self._datasets[0].dtype
-            if table.fields is not None and dtype.names is not None:
-                dtype = dtype[table.fields[0]]
             self._offset_us = self._time_offset()
-        self._unit = time_unit(table.time_name, dtype, options.format_options)
+        self._refuse_ecf()
+        with _reading(name, self.place):
+            first = self._columns(slice(0, _INFERENCE_EVENTS))[0]
+        self._unit = time_unit(table.time_name, first, options.format_options)
+
+    def _refuse_ecf(self) -> None:
+        """Say what is missing where Metavision's own codec packed the events."""
+        import h5py
+
+        plist = self._datasets[0].id.get_create_plist()
+        filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
+        if _ECF in filters and not h5py.h5z.filter_avail(_ECF):
+            raise RecordingError(
+                f"{self._name}, {self.place}: events must not be packed with Metavision's codec "
+                f"ECF (HDF5 filter {_ECF}), whose plugin is not installed. Put its folder in "
+                "HDF5_PLUGIN_PATH, or convert the file to RAW with metavision_hdf5_to_raw."
+            )
 
     def _time_offset(self) -> int:
         """DSEC's ``t_offset``, beside the group of events; 0 without one."""

@@ -1,7 +1,8 @@
 """NumPy files, read in pieces: .npy and .npz.
 
 A .npy file holds a structured array with fields such as t, x, y, p, or a plain array of shape
-(n_events, 4) with the columns t x y p, or those of the option ``columns``. A .npz file holds one
+(n_events, 4) with the columns of the option ``columns``; else t x y p, x y t p or x y p t, of
+which the first is taken that the first events do not contradict. A .npz file holds one
 such array, or one array per column; ``sensor_size`` (width, height), or ``width`` and ``height``,
 may stand beside them. Times are in the option's ``time_unit``, in the unit their name ends with,
 in seconds if they have fractions, else in microseconds.

@@ -12,6 +12,7 @@ from streamvdib.errors import ConfigurationError, RecordingError, TruncatedRecor
 from streamvdib.events import EVENT_DTYPE
 from streamvdib.sources.columns import (
     ColumnNames,
+    column_order,
     events_from_columns,
     find_columns,
     time_unit,
@@ -21,7 +22,7 @@ from streamvdib.sources.policy import Block, record_locator
 from streamvdib.sources.reading import REMEDY, count
 
 BLOCK_EVENTS = 1 << 16
-_USUAL_COLUMNS = "t x y p"
+_ORDERS = ("t x y p", "x y t p", "x y p t")
 
 
 class Table(Protocol):
@@ -70,17 +71,10 @@ class _Rows:
         self.name = name
         self._stream = stream
         self._n_read = 0
-        fields = stream.dtype.names
-        if fields is not None:
-            names = find_columns(fields)
-            assert names is not None  # _may_hold_events
-            self._keys: list[Any] = [names.t, names.x, names.y, names.p]
-            dtype, time_name = stream.dtype[names.t], names.t
-        else:
-            self._keys, time_name = _column_numbers(options, stream.shape[1], name)
-            dtype = stream.dtype
-        self._unit = time_unit(time_name, dtype, options)
-        self._is_ours = self._unit == "us" and _lies_as_ours(stream.dtype, self._keys)
+        self._options = options
+        self._keys: list[Any] = []  # of t, x, y, p; told by the first events if not by names
+        self._unit = ""
+        self._is_ours = False
 
     def read(self, counters: MutableMapping[str, int], *, lenient: bool) -> Block | None:
         stream = self._stream
@@ -89,12 +83,28 @@ class _Rows:
         if len(rows) == 0:
             return None
         self._n_read += len(rows)
+        if not self._keys:
+            self._look_at(rows)
         if self._is_ours:
             return Block(rows.view(EVENT_DTYPE), record_locator(at, stream.item_bytes))
         is_plain = stream.dtype.names is None
         t, x, y, p = (rows[:, key] if is_plain else rows[key] for key in self._keys)
         events = events_from_columns(t, x, y, p, self._unit, f"{self.name}, from byte {at} on")
         return Block(events, record_locator(at, stream.item_bytes))
+
+    def _look_at(self, rows: npt.NDArray[Any]) -> None:
+        """Find the columns and the unit of times."""
+        fields = rows.dtype.names
+        if fields is not None:
+            names = find_columns(fields)
+            assert names is not None  # _may_hold_events
+            self._keys, time_name = [names.t, names.x, names.y, names.p], names.t
+            first = rows[names.t]
+        else:
+            self._keys, time_name = _column_numbers(self._options, rows, self.name)
+            first = rows[:, self._keys[0]]
+        self._unit = time_unit(time_name, first, self._options)
+        self._is_ours = self._unit == "us" and _lies_as_ours(rows.dtype, self._keys)
 
 
 def _lies_as_ours(dtype: np.dtype[Any], keys: list[Any]) -> bool:
@@ -107,10 +117,11 @@ def _lies_as_ours(dtype: np.dtype[Any], keys: list[Any]) -> bool:
 
 
 def _column_numbers(
-    options: Mapping[str, object], n_columns: int, name: str
+    options: Mapping[str, object], rows: npt.NDArray[Any], name: str
 ) -> tuple[list[int], str]:
     """Numbers of the columns t, x, y, p of a plain array, and the name of the first."""
-    words = str(options.get("columns", _USUAL_COLUMNS)).replace(",", " ").split()
+    wanted = options.get("columns") or column_order(rows, _ORDERS)
+    words, n_columns = str(wanted).replace(",", " ").split(), rows.shape[1]
     names = find_columns(words)
     if names is None:
         raise ConfigurationError(
@@ -137,7 +148,9 @@ class _Columns:
         self.name = name
         self._streams = [streams[key] for key in (names.t, names.x, names.y, names.p)]
         self._n_read = 0
-        self._unit = time_unit(names.t, streams[names.t].dtype, options)
+        self._options = options
+        self._time_name = names.t
+        self._unit = ""
         shapes = {stream.shape for stream in self._streams}
         if len(shapes) > 1 or len(self._streams[0].shape) != 1:
             raise RecordingError(
@@ -154,6 +167,7 @@ class _Columns:
         self._n_read += n_events
         t, x, y, p = (column[:n_events] for column in columns)
         where = f"{self.name}, from event {start} on"
+        self._unit = self._unit or time_unit(self._time_name, t, self._options)
         events = events_from_columns(t, x, y, p, self._unit, where)
         return Block(events, lambda index: f"event {start + index}")
 

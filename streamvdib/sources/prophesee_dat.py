@@ -1,6 +1,7 @@
-"""Prophesee DAT version 2: a text header, two bytes on the events, events of eight bytes.
+"""Prophesee DAT: a text header, two bytes on the events, events of eight bytes.
 
     little-endian u32 time in microseconds, u32: 0-13 x, 14-27 y, 28-31 polarity (not 0 is ON)
+    before version 2, as of the first ATIS:      0-8 x, 9-16 y, 17 polarity
 
 A header may lack the sensor's size, as those of N-CARS do: the sensor is then the largest crop
 of N-CARS, 120x100, or the smallest known one, on which the first ``CHUNK_BYTES`` fit. The event
@@ -28,7 +29,7 @@ from streamvdib.sources.reading import (
 )
 from streamvdib.sources.record_kernels import decode_dat
 from streamvdib.sources.recording import Recording
-from streamvdib.sources.sensor_sizes import smallest_known
+from streamvdib.sources.sensor_sizes import ATIS, smallest_known
 from streamvdib.sources.unwrapping import Unwrapper
 
 N_CARS = SensorSize(120, 100)
@@ -51,10 +52,12 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
     with open_stream(path, lenient=True) as stream:
         header = _read_start(stream)
         first = stream.read(CHUNK_BYTES)
-    size = options.sensor_size or header.sensor_size or _infer_sensor_size(path, first)
+    is_old = header.fields.get("version", "1") != "2"
+    inferred = ATIS if is_old else _infer_sensor_size(path, first)
+    size = options.sensor_size or header.sensor_size or inferred
 
     def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
-        return _read_blocks(path, options, counters)
+        return _read_blocks(path, is_old, options, counters)
 
     return Recording(path, "Prophesee DAT", size, read_blocks, options)
 
@@ -63,9 +66,10 @@ def _read_start(stream: ByteStream) -> PropheseeHeader:
     """Read the header and the two bytes after it."""
     header = read_header(stream)
     version = header.fields.get("version", "1")
-    if version != "2":
+    if version not in ("0", "1", "2"):
         raise RecordingError(
-            f"{stream.name}: DAT must be of version 2; the header says {version!r}. Convert it."
+            f"{stream.name}: DAT must be of version 0 to 2; the header says {version!r}. Convert "
+            "it."
         )
     kind = stream.read(2)
     if len(kind) == 0:
@@ -86,7 +90,9 @@ def _infer_sensor_size(path: Path, first: bytes) -> SensorSize:
     return smallest_known(int(width), int(height), str(path))
 
 
-def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> Iterator[Block]:
+def _read_blocks(
+    path: Path, is_old: bool, options: ReadOptions, counters: dict[str, int]
+) -> Iterator[Block]:
     unwrap = Unwrapper(counters)
     with open_stream(path, lenient=options.lenient) as stream:
         _read_start(stream)
@@ -94,7 +100,7 @@ def _read_blocks(path: Path, options: ReadOptions, counters: dict[str, int]) -> 
         for offset, data in chunks:
             words = np.frombuffer(data, "<u4")
             events = np.empty(len(words) // 2, dtype=EVENT_DTYPE)
-            if decode_dat(words, unwrap.offset_us, unwrap.last, events):
+            if decode_dat(words, is_old, unwrap.offset_us, unwrap.last, events):
                 events["t_us"] = unwrap(words[::2].astype(np.int64))
             else:
                 unwrap.advance(int(words[-2]))

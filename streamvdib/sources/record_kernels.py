@@ -34,12 +34,17 @@ def _emit(
 
 @njit(cache=True, nogil=True)
 def decode_dat(
-    words: npt.NDArray[np.uint32], offset_us: int, last: int | np.integer[Any], events: EventArray
+    words: npt.NDArray[np.uint32],
+    is_old: bool,
+    offset_us: int,
+    last: int | np.integer[Any],
+    events: EventArray,
 ) -> bool:
     """Decode Prophesee DAT.
 
     Args:
         words: time and address of each event, (2 * n_events,).
+        is_old: addresses are those of versions before 2.
         offset_us: added to times, microseconds.
         last: the time before the first, as recorded.
         events: filled, (n_events,).
@@ -53,8 +58,10 @@ def decode_dat(
         t_us, word = np.int64(words[index]), np.int64(words[index + 1])
         dropped |= bool(last - t_us > DROP_US)
         last = t_us
-        x, y = word & 0x3FFF, (word >> 14) & 0x3FFF
-        n_events = _emit(events, n_events, t_us + offset_us, x, y, word >> 28)
+        x, y, on = word & 0x3FFF, (word >> 14) & 0x3FFF, word >> 28
+        if is_old:
+            x, y, on = word & 0x1FF, (word >> 9) & 0xFF, (word >> 17) & 1
+        n_events = _emit(events, n_events, t_us + offset_us, x, y, on)
     return dropped
 
 

@@ -39,7 +39,10 @@ _SUFFIX_OF_MAGIC = {
     b"\x89MCAP0\r\n": ".mcap",
     b"SQLite format 3\0": ".db3",
 }
-_PACKET_TYPE = "event_camera_msgs/msg/EventPacket"
+_PACKET_TYPES = (
+    "event_camera_msgs/msg/EventPacket",
+    "event_array_msgs/msg/EventArray",  # its name before 2023
+)
 _ARRAY_TYPES = ("dvs_msgs/msg/EventArray", "prophesee_event_msgs/msg/EventArray")
 _IMAGE_TYPE = "sensor_msgs/msg/Image"
 
@@ -122,7 +125,7 @@ class _Bag:
         self._reader = reader
         self._name = name
         chosen = options.format_options
-        event_types = (_PACKET_TYPE, *_ARRAY_TYPES)
+        event_types = (*_PACKET_TYPES, *_ARRAY_TYPES)
         self.events = self._topic(event_types, chosen.get("topic"), "topic")
         self._images = self._image_topic(chosen.get("image_topic"))
 

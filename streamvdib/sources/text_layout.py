@@ -13,6 +13,7 @@ from streamvdib.errors import ConfigurationError
 from streamvdib.events import SensorSize
 from streamvdib.sources.text_kernel import IGNORED, P, T, X, Y
 
+BOM = b"\xef\xbb\xbf"
 USUAL_COLUMNS = "t x y p"
 _MEANING = {
     **dict.fromkeys(("t", "ts", "time", "timestamp", "timestamps", "t_us", "t_s"), T),
@@ -25,6 +26,7 @@ _SEPARATORS = re.compile(r"[\s,;]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$")
 _WHOLE = re.compile(r"[0-9]{1,5}$")
 _SIZED_NAME = re.compile(r"[xy]@\d{1,5}$")  # faery: x@346, y@260
+_BEFORE_UNIT = re.compile(r"\s+(?=[\[(](?:s|ms|us|ns)[\])])")  # as in "timestamp (us)"
 _UNIT_IN_NAME = re.compile(r"[_\[(](s|ms|us|ns)[\])]?$")
 
 
@@ -55,8 +57,9 @@ def find_layout(head: bytes, options: Mapping[str, object]) -> TextLayout | None
     """
     names: list[str] | None = None
     sensor_size = None
-    offset = 0
-    for line in head.splitlines(keepends=True):
+    offset = len(BOM) if head.startswith(BOM) else 0
+    start = offset
+    for line in head[offset:].splitlines(keepends=True):
         words = _words(line)
         if words is None:
             return None
@@ -69,7 +72,7 @@ def find_layout(head: bytes, options: Mapping[str, object]) -> TextLayout | None
         elif words and not comment:
             if not all(_NUMBER.match(word) for word in words):
                 return None
-            if len(words) != 2 or offset > 0:
+            if len(words) != 2 or offset > start:
                 return _layout(words, names, sensor_size, offset, options)
             sensor_size = _size(words)
         offset += len(line)
@@ -120,12 +123,13 @@ def _unit(name: str, first: list[str], options: Mapping[str, object]) -> str:
 def _words(line: bytes) -> list[str] | None:
     """The words of a line in lower case; None if it is not text."""
     try:
-        text = line.decode("utf-8-sig").strip().lstrip("#%").strip()
+        text = line.decode().strip().lstrip("#%").strip()
     except UnicodeDecodeError:
         return None
     if any(ord(character) < 32 and character != "\t" for character in text):
         return None
-    return [word.lower() for word in _SEPARATORS.split(text) if word]
+    words = _SEPARATORS.split(_BEFORE_UNIT.sub("", text))
+    return [word.strip("\"'").lower() for word in words if word]
 
 
 def _is_header(words: list[str]) -> bool:
