@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streamvdib.events import as_events
 from streamvdib.sources import open_source
 
 N_TURNS = 5
@@ -61,15 +62,27 @@ def with_dv(path: Path) -> int:
 
 
 def with_numpy(path: Path) -> int:
-    """The whole array at once."""
+    """The whole array at once, and whether it is in order and on the sensor."""
+    events = np.load(path)
+    in_order = bool((np.diff(events["t_us"]) >= 0).all())
+    on_sensor = bool(events["x"].max() < 1280 and events["y"].max() < 720)
+    return len(events) if in_order and on_sensor else 0
+
+
+def with_numpy_unchecked(path: Path) -> int:
+    """The whole array at once, whatever it holds: a copy of memory."""
     return len(np.load(path))
+
+
+def with_numpy_columns(path: Path) -> int:
+    """The whole array at once, made into events."""
+    rows = np.load(path)
+    return len(as_events(rows["t"], rows["x"], rows["y"], rows["p"]))
 
 
 def with_h5py(path: Path) -> int:
     """The four columns at once, as events."""
     import h5py
-
-    from streamvdib.events import as_events
 
     with h5py.File(path) as file:
         group = file["events"]
@@ -125,6 +138,11 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Path, Callable | None]]:
         [packet.events for packet in open_source(data / "prophesee/evt3_imx636.raw")]
     )
     np.save(folder / "events.npy", events)
+    columns_type = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+    rows = np.empty(len(events), columns_type)
+    for name, field in (("x", "x"), ("y", "y"), ("p", "on"), ("t", "t_us")):
+        rows[name] = events[field]
+    np.save(folder / "columns.npy", rows)
     made: dict[str, tuple[Path, Callable | None]] = {
         "AEDAT 2.0": (long_aedat2(data, folder), None),
         "ATIS 40-bit": (long_atis40(data, folder), None),
@@ -136,6 +154,8 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Path, Callable | None]]:
         "Event Stream dvs": (data / "event_stream/dvs_320x240.es", with_faery),
         "Event Stream atis": (data / "event_stream/atis_320x240.es", with_faery),
         "NumPy .npy": (folder / "events.npy", with_numpy),
+        "NumPy .npy (unchecked)": (folder / "events.npy", with_numpy_unchecked),
+        "NumPy .npy (x y p t)": (folder / "columns.npy", with_numpy_columns),
     }
     text = folder / "events.csv"
     columns = [events["t_us"], events["x"], events["y"], events["on"]]
