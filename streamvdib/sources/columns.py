@@ -115,9 +115,10 @@ def events_from_columns(
         RecordingError: a column is no number or a polarity is none.
     """
     for column, values in (("t", t), ("x", x), ("y", y), ("p", p)):
-        if values.dtype.kind not in "iufb":
+        if values.dtype.kind not in "iufb" or values.ndim != 1:
             raise RecordingError(
-                f"{where}: column {column} must hold numbers; it is of type {values.dtype}"
+                f"{where}: column {column} must hold one number per event; it is of type "
+                f"{values.dtype} and of shape {values.shape}. Save it again as numbers."
             )
     if not _are_polarities(p):
         raise RecordingError(

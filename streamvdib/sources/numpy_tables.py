@@ -111,9 +111,10 @@ def _lies_as_ours(dtype: np.dtype[Any], keys: list[Any]) -> bool:
     """Whether a structured type differs from ``EVENT_DTYPE`` by nothing but names."""
     if dtype.names is None or tuple(keys) != dtype.names:
         return False
-    named = dtype.descr
-    ours = EVENT_DTYPE.descr
-    return [field[1] for field in named] == [field[1] for field in ours]
+    assert dtype.fields is not None  # it has names
+    assert EVENT_DTYPE.fields is not None
+    same = list(dtype.fields.values()) == list(EVENT_DTYPE.fields.values())
+    return same and dtype.itemsize == EVENT_DTYPE.itemsize
 
 
 def _column_numbers(

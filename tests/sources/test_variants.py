@@ -105,3 +105,12 @@ def test_a_compressed_packet_of_aedat_31_is_one_clear_error(tmp_path: Path) -> N
     path.write_bytes(data)
     with pytest.raises(RecordingError, match=r"byte \d+: packets must be stored as they are"):
         join(open_source(path))
+
+
+@pytest.mark.parametrize("kind", ["8i8", "(2,)i8"])
+def test_a_field_of_several_numbers_is_one_clear_error(kind: str, tmp_path: Path) -> None:
+    """Found by fuzzing: one flipped bit turns <i8 into 8i8."""
+    path = tmp_path / "made.npy"
+    np.save(path, np.zeros(9, [("t", kind), ("x", "<u2"), ("y", "<u2"), ("p", "?")]))
+    with pytest.raises(RecordingError, match="one number per event"):
+        join(open_source(path))
