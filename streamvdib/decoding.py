@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,18 @@ class TorchDecoding:
         frames: Frames = estimate.float().cpu().numpy()
         return frames
 
+    def weights_changed(self) -> None:
+        """See ``Decoding``: the module's own weights are read at every call."""
 
-Decoding = Callable[[], Frames]
+
+class Decoding(Protocol):
+    """Frames of the window as it is."""
+
+    def __call__(self) -> Frames:
+        """Estimates of every lane, (n_lanes, *output_shape)."""
+
+    def weights_changed(self) -> None:
+        """The decoder may have other weights now, even if torch knows of no change."""
 
 
 def make_decoding(model: Model, window: SpikeWindow) -> Decoding:

@@ -290,6 +290,7 @@ class Engine:
         began = self.clock()
         target = None if self.targets is None else self.targets.at(self.end_us)
         weights = learner.learn(self.window, target, self.end_us)
+        self._decoding.weights_changed()
         if weights is not None:
             self.set_weights(weights)
             self.statistics.updates += 1

@@ -1,7 +1,8 @@
 """Linear and MLP decoders with an event-driven first layer, on a CPU.
 
-Weights are kept a second time, a row per input, and copied again when they have changed: with a
-decoder that learns, before every frame.
+Weights are kept a second time, a row per input, and copied again before the next frame when they
+have changed: torch counts the changes that it makes itself, and ``weights_changed`` tells of
+others, such as those of a learner that writes into the weights' memory.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Rows:
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
-        self.version = _version(layer)
+        self.version: tuple[int, ...] = _version(layer)
         self.weights: Floats = np.ascontiguousarray(layer.weight.detach().numpy().T)
         self.bias: Floats = layer.bias.detach().numpy().copy()
 
@@ -67,6 +68,11 @@ class WindowDecoding:
             estimate: Tensor = self.model.likelihood.estimate(parameters)
         frames: Floats = estimate.numpy()
         return frames.copy() if np.shares_memory(frames, self.outputs[-1]) else frames
+
+    def weights_changed(self) -> None:
+        """See ``Decoding``."""
+        for rows in self.layers:
+            rows.version = ()
 
     def parameters(self) -> Floats:
         """Natural parameters of every lane, (n_lanes, n_outputs); overwritten by the next call."""

@@ -24,7 +24,7 @@ from streamvdib.checkpoints import Checkpoints, CheckpointWriter, Position, load
 from streamvdib.disk import RealDisk
 from streamvdib.endurance.disks import FaultyDisk
 from streamvdib.endurance.faulty_feed import FaultyFeed
-from streamvdib.endurance.workload import small_engine
+from streamvdib.endurance.workload import packets, small_engine
 from streamvdib.engine import Engine, Frame
 from streamvdib.engine_description import make_described
 from streamvdib.engine_state import state_digest
@@ -109,6 +109,7 @@ class Soak:
         self._counters: dict[str, int] = {}
         self._lag = LagMeter(time.monotonic)
         self._shedding = Shedding(time.monotonic, Bounds(lag_s=0.2, recover_s=2.0))
+        _compile()
         self._session = self._begin(None)
 
     def run(self) -> Verdict:
@@ -278,6 +279,15 @@ class Soak:
             "learning": str(guard.counts) if isinstance(guard, Guard) else "off",
             **{name: f"{count:,}" for name, count in self._counters.items()},
         }
+
+
+def _compile() -> None:
+    """Load what is compiled before anything is measured: steps, frames and updates."""
+    engine = small_engine(policy="count", decode_every=20)
+    engine.learner = make_guarded_learner(engine, LEARNER)
+    engine.targets = PoisonedTargets(random.Random(0))
+    for given in packets(0, 200):
+        engine.advance(given)
 
 
 def _make(about: dict[str, Any]) -> Engine:

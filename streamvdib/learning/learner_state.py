@@ -120,8 +120,10 @@ class LearnerState:
         settings.encoder_optimiser.update(
             self.encoder | self.learned, encoder, self.encoder_memory, learning_rate
         )
-        parameters = {name: p.data for name, p in self.model.decoder.named_parameters()}
-        settings.decoder_optimiser.update(parameters, decoder, self.decoder_memory, decoder_rate)
+        parameters = dict(self.model.decoder.named_parameters())
+        values = {name: parameter.data for name, parameter in parameters.items()}
+        settings.decoder_optimiser.update(values, decoder, self.decoder_memory, decoder_rate)
+        torch.autograd.graph.increment_version(parameters.values())  # torch sees no write to .data
 
     def _check(self, norm: Tensor, found: Estimate) -> None:
         if norm.is_meta:  # a tensor without a value, for checks of placement

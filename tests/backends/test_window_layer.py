@@ -8,6 +8,9 @@ import torch
 
 from streamvdib.backends.window_layer import WindowDecoding, can_decode
 from streamvdib.decoding import TorchDecoding, make_decoding
+from streamvdib.endurance.wandering_learner import ConstantTargets
+from streamvdib.endurance.workload import packet, small_engine
+from streamvdib.learning.build import make_learner
 from streamvdib.model import Model, new_model
 from streamvdib.spike_window import SpikeWindow
 
@@ -78,6 +81,33 @@ def test_changed_weights_count_from_the_next_frame() -> None:
     after = decoding()
     assert np.abs(after - before).max() > 0.01
     np.testing.assert_allclose(after, TorchDecoding(chosen, window)(), atol=1e-5)
+
+
+@pytest.mark.parametrize("tells", ["the engine", "torch"])
+def test_what_a_learner_writes_into_the_decoder_counts_from_the_next_frame(tells: str) -> None:
+    """The learners write into the weights' memory, which torch does not see by itself."""
+    engine = small_engine(backend="torch")
+    engine.learner = make_learner(engine.model, update_every=1, learning_rate=0.1)
+    engine.targets = ConstantTargets()
+    decoding = WindowDecoding(engine.model, engine.window)
+    before = decoding()
+    for index in range(3):
+        engine.advance(packet(0, index))
+    ours = engine.decode().pixels if tells == "the engine" else decoding()
+    np.testing.assert_allclose(
+        ours, TorchDecoding(engine.model, engine.window)(), rtol=0, atol=1e-5
+    )
+    assert np.abs(ours - before).max() > 0.01
+
+
+def test_a_writer_whom_nobody_knows_is_told_of() -> None:
+    chosen, window = model("mlp"), filled(7)
+    decoding = WindowDecoding(chosen, window)
+    decoding()
+    for parameter in chosen.decoder.parameters():
+        parameter.detach().numpy()[:] += 0.1
+    decoding.weights_changed()
+    np.testing.assert_allclose(decoding(), TorchDecoding(chosen, window)(), atol=1e-5)
 
 
 def test_a_frame_is_not_overwritten_by_the_next() -> None:

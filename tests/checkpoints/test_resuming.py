@@ -1,5 +1,7 @@
 """run = run half + save + load + run the rest, on every backend."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,15 +17,25 @@ from streamvdib.engine_state import state_digest
 from streamvdib.errors import CheckpointError
 from streamvdib.events import EventPacket, SensorSize
 from streamvdib.geometry import fit_geometry
+from streamvdib.learning.guard import make_guarded_learner
 
 N_PACKETS = 14
+LEARNERS: dict[str, dict[str, Any]] = {
+    "pathwise": {"learning_rate": 0.01, "update_every": 3},
+    "score": {"learning_rate": 0.01, "update_every": 3, "estimator": "score"},
+    "pathwise, guarded": {"learning_rate": 0.01, "update_every": 3, "guard": {}},
+}
 
 
-def make(backend: str, learning: bool, n_streams: int = 1) -> Engine:
+def make(backend: str, learning: bool | str, n_streams: int = 1) -> Engine:
+    """``learning`` may be options of ``make_guarded_learner`` by name."""
     torch.set_num_threads(1)
     engine = small_engine(backend=backend, n_streams=n_streams)
-    if learning:
+    if isinstance(learning, str):
+        engine.learner = make_guarded_learner(engine, LEARNERS[learning])
+    elif learning:
         engine.learner = WanderingLearner(engine.model)
+    if learning:
         engine.targets = ConstantTargets((n_streams, 5, 5))
     return engine
 
@@ -44,12 +56,12 @@ def same(ours: list[Frame], theirs: list[Frame]) -> bool:
     )
 
 
-@pytest.mark.parametrize("learning", [False, True], ids=["still", "learning"])
+@pytest.mark.parametrize("learning", [False, True, *LEARNERS])
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=12, deadline=None)
 @given(cut=st.integers(0, N_PACKETS), seed=st.integers(0, 1000))
 def test_a_run_cut_anywhere_and_resumed_equals_the_run_in_one(
-    backend: str, learning: bool, cut: int, seed: int
+    backend: str, learning: bool | str, cut: int, seed: int
 ) -> None:
     recording = packets(seed, N_PACKETS)
     whole = make(backend, learning)

@@ -13,6 +13,7 @@ from streamvdib.endurance.workload import packets, small_engine
 from streamvdib.engine import Engine, Learner
 from streamvdib.engine_description import make_described
 from streamvdib.errors import RecordingError, SinkError
+from streamvdib.learning.guard import make_guarded_learner
 from streamvdib.session import Session
 from streamvdib.session_log import LogReader, RerunReport, SessionLog, rerun
 from streamvdib.session_log.reader import log_name
@@ -20,6 +21,8 @@ from streamvdib.shedding import Level, Shedding
 
 
 def make_learner(engine: Engine, about: Mapping[str, Any]) -> Learner:
+    if "estimator" in about:
+        return make_guarded_learner(engine, about)
     return WanderingLearner(engine.model, update_every=int(about["update_every"]))
 
 
@@ -83,6 +86,26 @@ def test_a_rotated_log_is_bounded_and_every_file_repeats(folder: Path) -> None:
     assert_repeats(rerun(folder, make))
     for file in files:
         assert rerun(file, make).first_difference is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("estimator", ["pathwise", "score"])
+def test_every_file_of_a_session_that_learns_by_eprop_repeats(
+    folder: Path, backend: str, estimator: str
+) -> None:
+    """A file begins with the weights as they are: frames before and after must be made of them."""
+    about = {"estimator": estimator, "update_every": 3, "learning_rate": 0.01, "guard": {}}
+    engine = small_engine(backend=backend, policy="count")
+    engine.learner, engine.targets = make_learner(engine, about), ConstantTargets()
+    log = SessionLog(folder, file_bytes=1)
+    with Session(engine, log=log, learner=about) as session:
+        for packet in packets(1, 12):
+            session.advance(packet)
+            log.flush()
+    assert engine.statistics.updates > 3
+    report = rerun(folder, make)
+    assert_repeats(report)
+    assert report.n_sections == 12
 
 
 @pytest.mark.parametrize("max_files", [1, 4, 16])
