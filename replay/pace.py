@@ -65,7 +65,7 @@ class PacedSource:
         self.sensor_size: SensorSize = source.sensor_size
         self.latest_us = 0  # how late the last packet was handed over, wall clock
         self.worst_us = 0  # how late any was
-        self._source = source
+        self.source = source
         self._speed = speed
         self._clock = clock or SystemClock()
         self._tick_us = tick_us
@@ -73,17 +73,17 @@ class PacedSource:
     @property
     def counters(self) -> dict[str, int]:
         """Those of the source, and the worst lateness."""
-        return {**self._source.counters, "pace_worst_late_us": self.worst_us}
+        return {**self.source.counters, "pace_worst_late_us": self.worst_us}
 
     def __iter__(self) -> Iterator[EventPacket]:
         """Packets, each when its end is true."""
         if self._speed is None or self.is_live:
-            yield from self._source
+            yield from self.source
             return
         self.latest_us = self.worst_us = 0
         start_us: int | None = None  # wall clock at ``first_us``
         first_us = reached_us = 0  # the recording's clock
-        for packet in self._source:
+        for packet in self.source:
             begin_us = int(packet.events["t_us"][0]) if len(packet.events) else packet.end_us
             if start_us is None:
                 start_us, first_us, reached_us = self._clock.now_us(), begin_us, begin_us
@@ -97,7 +97,7 @@ class PacedSource:
 
     def close(self) -> None:
         """Close the source."""
-        self._source.close()
+        self.source.close()
 
     def _wait_until(self, due_us: int) -> None:
         """Sleep, then spin."""

@@ -168,25 +168,25 @@ class RecordedSource:
         self.sensor_size = source.sensor_size
         self.is_live = source.is_live
         self.name = source.name
-        self._source = source
+        self.source = source
         self._tell = tell or _tell_on_standard_error
         self._has_told = False
 
     @property
     def counters(self) -> dict[str, int]:
         """Those of the source, and what the recording lost."""
-        return {**self._source.counters, "record_dropped": self.recorder.status().n_dropped}
+        return {**self.source.counters, "record_dropped": self.recorder.status().n_dropped}
 
     def __iter__(self) -> Iterator[EventPacket]:
         """The source's packets."""
-        for packet in self._source:
+        for packet in self.source:
             self.recorder.push(packet)
             self._tell_of_failure()
             yield packet
 
     def close(self) -> None:
         """Close the source, then complete the file."""
-        self._source.close()
+        self.source.close()
         self.recorder.close()
         self._tell_of_failure()
 

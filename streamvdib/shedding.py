@@ -65,6 +65,7 @@ class Shedding:
         self._decode_every = 0  # what it was before frames were dropped
         self._bad_since_s: float | None = None
         self._easy_since_s: float | None = None
+        self._asked = False
 
     @property
     def counters(self) -> dict[str, int]:
@@ -75,9 +76,20 @@ class Shedding:
             "shedding_lowered": self.n_lowered,
         }
 
+    def ask(self) -> None:
+        """Go one level up at the next look, whatever the lag: a watchdog found the engine stalled.
+
+        May be called from another thread.
+        """
+        self._asked = True
+
     def observe(self, lag_s: float) -> None:
         """Say how far the engine is behind; call it often."""
         now_s = self._clock()
+        if self._asked:
+            self._asked, self._easy_since_s, self._bad_since_s = False, None, now_s
+            self._go(min(self.level + 1, Level.SHED_LANES), lag_s)
+            return
         bad, easy = lag_s > self.bounds.lag_s, lag_s < _EASY * self.bounds.lag_s
         self._bad_since_s = (self._bad_since_s if bad else None) or (now_s if bad else None)
         self._easy_since_s = (self._easy_since_s if easy else None) or (now_s if easy else None)

@@ -1,8 +1,9 @@
 """Watches what may stall: source, decoder, lag and memory, each with a bound and a policy.
 
     what                      alarm                policy, in this order
-    no packet for source_s    "source"             reconnect
-    no step for decoder_s     "decoder"            the heartbeat stops; a supervisor restarts
+    no event for source_s     "source"             reconnect, again after each source_s
+    no step for decoder_s     "decoder"            the heartbeat stops, so that a supervisor
+                                                   restarts; if it comes back: ``Shedding``
     lag above lag_s           "lag"                ``Shedding``: decodes, then bins, then lanes
     memory above memory_mb    "memory"             checkpoint, then end; a supervisor restarts
 
@@ -59,7 +60,7 @@ class Limits:
     """When an alarm is raised; 0 watches nothing.
 
     Attributes:
-        source_s: seconds without a packet.
+        source_s: seconds without an event.
         decoder_s: seconds that one packet may take.
         lag_s: seconds behind the sensor.
         memory_mb: resident memory.
@@ -79,7 +80,7 @@ class Limits:
 class Vitals:
     """What the streaming thread says of itself; written by it alone."""
 
-    packet_s: float = 0.0  # when the last packet came
+    packet_s: float = 0.0  # when the last packet with events came
     began_s: float | None = None  # when the packet at hand was begun; None between packets
     lag_s: float = 0.0
 

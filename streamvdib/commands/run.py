@@ -110,4 +110,5 @@ class Run:
 
         if not self.arguments.quiet:
             rows = closing_rows(engine, seconds=seconds, source_counters=source.counters)
+            rows += [(n.replace("_", " "), f"{c:,}") for n, c in self.safety.counters.items() if c]
             print_table(rows, f"{source.name} -> {engine.model.name}")

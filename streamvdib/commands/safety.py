@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from streamvdib.commands.watching import Guardian as Guardian
 from streamvdib.errors import ConfigurationError
 from streamvdib.signals import Signals, Stopped
 from streamvdib.supervisor import Heartbeat
@@ -37,6 +35,20 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--checkpoint-keep", type=int, default=3, metavar="N", help="generations (%(default)s)"
+    )
+    group.add_argument(
+        "--source-stall-s",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="connect a live source anew that gave no event for so long (never)",
+    )
+    group.add_argument(
+        "--decoder-stall-s",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="an alarm when one packet takes longer; then less is decoded (never)",
     )
     group.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint in DIR, if any"
@@ -67,6 +79,11 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--resume requires --checkpoint DIR, the folder to go on from")
     if arguments.fall_back and not arguments.resume:
         raise ConfigurationError("--fall-back says how to resume; it requires --resume")
+    for name in ("source_stall_s", "decoder_stall_s"):
+        if not 0 <= getattr(arguments, name) < float("inf"):
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
+            )
     if not 0 <= arguments.checkpoint_every_s < float("inf"):
         raise ConfigurationError(
             f"--checkpoint-every-s must be 0 or more seconds; got {arguments.checkpoint_every_s}"
@@ -153,11 +170,13 @@ class Safety:
             if not source.is_live:
                 position = resumed.position
                 packets = skip_to(packets, position)
+        shedding = self._shedding(source)
+        self._watch(source, shedding)
         self._session = Session(
             engine,
             checkpoints=self._writer,
             log=self._log,
-            shedding=self._shedding(source),
+            shedding=shedding,
             position=position,
             learner=learner,
         )
@@ -166,12 +185,24 @@ class Safety:
     def advance(self, packet: EventPacket) -> list[Frame]:
         """Push a packet; a signal that comes meanwhile waits until it is done."""
         assert self._session is not None, "packets must be iterated over first"
-        session = self._session
-        if session.shedding is not None and self._lag_s is not None:
-            session.shedding.observe(self._lag_s())
-        frames = session.advance(packet)
+        session, guardian = self._session, self._guardian
+        lag_s = 0.0 if self._lag_s is None else self._lag_s()
+        if session.shedding is not None:
+            session.shedding.observe(lag_s)
+        if guardian is None:
+            frames = session.advance(packet)
+        else:
+            guardian.packet_comes(has_events=len(packet.events) > 0, lag_s=lag_s)
+            frames = session.advance(packet)
+            guardian.packet_is_done()
         self._heartbeat.beat()
         return frames
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What checkpoints, log, load shedding and the watchdog count, by name."""
+        session = {} if self._session is None else self._session.counters
+        return session | ({} if self._guardian is None else self._guardian.counters)
 
     def __enter__(self) -> Self:
         self.signals.__enter__()
@@ -191,6 +222,8 @@ class Safety:
 
     def finish(self) -> None:
         """A source has ended or the run is being stopped: write what must not be lost."""
+        if self._guardian is not None:
+            self._guardian.rest()
         if self._session is not None:
             self._session.finish()
 
@@ -208,19 +241,41 @@ class Safety:
             from streamvdib.session_log import SessionLog
 
             self._log = SessionLog(Path(arguments.log))
-
-        if arguments.memory_mb:
-            self._guardian = Guardian(arguments.memory_mb)
+        if arguments.memory_mb or arguments.source_stall_s or arguments.decoder_stall_s:
+            self._guardian = Guardian(
+                arguments.memory_mb,
+                source_s=arguments.source_stall_s,
+                decoder_s=arguments.decoder_stall_s,
+                lag_s=arguments.shed_lag_ms / 1e3,
+            )
 
     def _shedding(self, source: EventSource) -> Shedding | None:
-        """Load shedding for a live source that says how far behind it is."""
-        status: Callable[[], LiveStatus] | None = getattr(source, "status", None)
-        if not self._arguments.shed_lag_ms or not source.is_live or status is None:
+        """Load shedding for a live source; where it is no bound on the lag, only a stall sheds."""
+        given, self._lag_s = self._arguments, None
+        if not source.is_live or not (given.shed_lag_ms or given.decoder_stall_s):
             return None
         from streamvdib.shedding import Bounds, Shedding
+        from streamvdib.sources.source import innermost
 
-        self._lag_s = lambda: status().lag_us / 1e6
-        return Shedding(time.monotonic, Bounds(lag_s=self._arguments.shed_lag_ms / 1e3))
+        status: Callable[[], LiveStatus] | None = getattr(innermost(source), "status", None)
+        if status is not None:
+            self._lag_s = lambda: status().lag_us / 1e6
+        bound_s = given.shed_lag_ms / 1e3 if given.shed_lag_ms else float("inf")
+        return Shedding(time.monotonic, Bounds(lag_s=bound_s))
+
+    def _watch(self, source: EventSource, shedding: Shedding | None) -> None:
+        """Have the watchdog look at this source and answer its stalls."""
+        guardian = self._guardian
+        if guardian is None:
+            return
+        from streamvdib.sources.source import innermost
+
+        guardian.begins(is_live=source.is_live)
+        reconnect = getattr(innermost(source), "reconnect", None)
+        if reconnect is not None:
+            guardian.policies["source"] = lambda _: reconnect()
+        if shedding is not None:
+            guardian.policies["decoder"] = lambda _: shedding.ask()
 
     def _resume(self, checkpoints: Checkpoints, *, fall_back: bool) -> None:
         from streamvdib.checkpoints.fingerprint import differences
@@ -249,37 +304,6 @@ class Safety:
                 _tell(f"the session's log was interrupted: {self._log.last_error}")
         if self._checkpoints is not None:
             self._checkpoints.close()
-
-
-class Guardian:
-    """Ends the process in good order, as SIGTERM does, when it takes too much memory.
-
-    Args:
-        memory_mb: resident memory, units of 2^20 bytes.
-    """
-
-    def __init__(self, memory_mb: float) -> None:
-        from streamvdib.watchdog import Limits, Vitals, Watchdog
-
-        limits = Limits(source_s=0.0, decoder_s=0.0, lag_s=0.0, memory_mb=memory_mb)
-        self.watchdog = Watchdog(
-            Vitals(), limits, time.monotonic, policies={"memory": self._end_process}
-        )
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._stopping.set()
-        self._thread.join(5.0)
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(0.5):
-            self.watchdog.check()
-
-    def _end_process(self, _name: str) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _tell(text: str) -> None:

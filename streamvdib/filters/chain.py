@@ -40,23 +40,23 @@ class FilteredSource:
         self.name = source.name
         self.is_live = source.is_live
         self.sensor_size = source.sensor_size
-        self._source = source
+        self.source = source
         self._filters = tuple(filters)
         self._removed = {f"filter_{one.name}": 0 for one in self._filters}
 
     @property
     def counters(self) -> dict[str, int]:
         """Those of the source, and how many events each filter took away."""
-        return {**self._source.counters, **self._removed}
+        return {**self.source.counters, **self._removed}
 
     def __iter__(self) -> Iterator[EventPacket]:
         """The same packets with fewer events."""
-        for packet in self._source:
+        for packet in self.source:
             yield EventPacket(self._filtered(packet.events), packet.end_us, packet.images)
 
     def close(self) -> None:
         """Close the source."""
-        self._source.close()
+        self.source.close()
 
     def _filtered(self, events: EventArray) -> EventArray:
         for one in self._filters:

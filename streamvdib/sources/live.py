@@ -80,7 +80,7 @@ class LiveSource:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: StreamVdibError | None = None
-        self._is_connected = False
+        self._is_connected = self._must_reconnect = False
         self._n_received = self._n_reconnections = 0
         self._reached: tuple[int, int] | None = None  # sensor time, and when it was read
         warm_up()
@@ -153,6 +153,10 @@ class LiveSource:
         if self._thread is None or not self._thread.is_alive():
             self._feed.close()
 
+    def reconnect(self) -> None:
+        """Have the reading thread close the device and open it again; returns at once."""
+        self._must_reconnect = True
+
     def _connect_first(self) -> None:
         """Open the device, trying again until ``connect_us`` have passed."""
         start_us = self._clock.now_us()
@@ -197,6 +201,10 @@ class LiveSource:
 
     def _read_once(self) -> bool:
         """Read one batch into the queue; False when the stream is over."""
+        if self._must_reconnect:
+            self._must_reconnect = False
+            self._reconnect()
+            return True
         listened_us = self._clock.now_us()
         try:
             batch = self._feed.read(min(self._options.packet_us, MAX_READ_US) / 1e6)

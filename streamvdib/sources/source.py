@@ -30,3 +30,10 @@ class EventSource(Protocol):
 
     def close(self) -> None:
         """Give back files, sockets and devices; safe to call twice."""
+
+
+def innermost(source: EventSource) -> EventSource:
+    """What a filter, recorder, pace or status line was put around: it has it as ``source``."""
+    while (inner := getattr(source, "source", None)) is not None:
+        source = inner
+    return source

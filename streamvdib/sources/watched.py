@@ -28,19 +28,19 @@ class WatchedSource:
         self.name = source.name
         self.is_live = source.is_live
         self.sensor_size: SensorSize = source.sensor_size
-        self._source = source
+        self.source = source
         self._clock = clock or SystemClock()
         self._stream = stream or sys.stderr
 
     @property
     def counters(self) -> Mapping[str, int]:
         """Those of the source."""
-        return self._source.counters
+        return self.source.counters
 
     def __iter__(self) -> Iterator[EventPacket]:
         """The source's packets."""
         before_us, n_events = self._clock.now_us(), 0
-        for packet in self._source:
+        for packet in self.source:
             n_events += len(packet.events)
             elapsed_us = self._clock.now_us() - before_us
             if elapsed_us >= PERIOD_US:
@@ -50,11 +50,11 @@ class WatchedSource:
 
     def close(self) -> None:
         """Close the source."""
-        self._source.close()
+        self.source.close()
 
     def _say(self, rate_hz: float) -> None:
-        if isinstance(self._source, LiveSource):
-            line = str(self._source.status())
+        if isinstance(self.source, LiveSource):
+            line = str(self.source.status())
         else:
             bad = "".join(f", {name} {n}" for name, n in self.counters.items() if n)
             line = f"{self.name}: {rate_hz:.0f} ev/s{bad}"
