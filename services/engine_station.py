@@ -14,12 +14,14 @@ from streamvdib.engine import Engine, Frame
 from streamvdib.errors import ConfigurationError, LearningError, ServiceError, TargetError
 from streamvdib.events import EventPacket
 from streamvdib.input_steps import InputSteps
+from streamvdib.session import Session
 
 from .snapshots import SnapshotKeeper
 from .station import Learning, Reading, Result
 
 _LOG = logging.getLogger(__name__)
 _MAX_SPIKE_STEPS = 1024
+_CHANGES = ("learn", "set_beta", "set_learning_rate", "roll_back")  # the log is told of them
 SpikeArray = npt.NDArray[np.uint8]
 
 
@@ -31,6 +33,8 @@ class EngineStation:
     Args:
         engine: with one stream per name.
         streams: their names.
+        make_session: the session of an engine, with its log and load shedding.
+        lag_s: how far behind a stream is that has come to this time of the sensor, seconds.
         source_counters: what the sources skipped or lost, by cause.
         make_engine: an engine for a model given by name, same streams and geometry options.
         snapshots: where snapshots go; None where none are kept.
@@ -43,6 +47,8 @@ class EngineStation:
         engine: Engine,
         streams: Sequence[str],
         *,
+        make_session: Callable[[Engine], Session] = Session,
+        lag_s: Callable[[str, int], float] = lambda _stream, _end_us: 0.0,
         source_counters: Callable[[], Mapping[str, int]] = dict,
         make_engine: Callable[[str], Engine] | None = None,
         snapshots: SnapshotKeeper | None = None,
@@ -50,6 +56,7 @@ class EngineStation:
         commands: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] | None = None,
     ) -> None:
         self.streams = tuple(streams)
+        self._make_session, self._lag_s = make_session, lag_s
         self._source_counters = source_counters
         self._make_engine = make_engine
         self._snapshots = snapshots
@@ -80,12 +87,12 @@ class EngineStation:
 
     @property
     def decode_every(self) -> int:
-        """Steps between frames."""
+        """Steps between frames; more while load is shed."""
         return self.engine.decode_every
 
     @decode_every.setter
     def decode_every(self, steps: int) -> None:
-        self.engine.decode_every = steps
+        self._session.control("decode_every", {"steps": steps})
 
     def advance(self, stream: str, packet: EventPacket) -> list[Frame]:
         """Push a packet of one stream; the frames that fell due.
@@ -96,8 +103,10 @@ class EngineStation:
         watch = getattr(self.engine.targets, "watch", None)
         if watch is not None:
             watch(packet)
+        if self._session.shedding is not None:
+            self._session.shedding.observe(self._lag_s(stream, packet.end_us))
         try:
-            return self.engine.advance(packet, self.streams.index(stream))
+            return self._session.advance(packet, self.streams.index(stream))
         except (LearningError, TargetError) as error:
             self._n_bad_updates += 1
             _LOG.warning("learning stopped", extra={"error": str(error)})
@@ -126,6 +135,7 @@ class EngineStation:
             self._generation + statistics.updates,
             self._dropped(),
             self._learning(),
+            self._session.counters,
         )
 
     def describe(self, stream: str) -> dict[str, Any]:
@@ -150,16 +160,21 @@ class EngineStation:
         execute = self._commands.get(command)
         if execute is None:
             raise ServiceError(f"{command} must be configured for this service; it is not")
-        return execute(arguments)
+        result = execute(arguments)
+        if command in _CHANGES:
+            self._session.changed(command, arguments)
+        return result
 
     def close(self) -> dict[str, Any]:
-        """Write a last snapshot where snapshots are kept."""
+        """End the session's log, and write a last snapshot where snapshots are kept."""
+        self._session.finish()
         if self._snapshots is None or self.engine.step == 0:
             return {}
         return self._snapshots.save(self.engine).result()
 
     def _adopt(self, engine: Engine) -> None:
         self.engine = engine
+        self._session = self._make_session(engine)
         engine.observers.append(self._observe)
         shape = (engine.n_lanes, *engine.model.decoder_shape.output_shape)
         pixels = engine.assemble(np.zeros(shape, dtype=np.float32))
@@ -231,6 +246,7 @@ class EngineStation:
             raise ConfigurationError("load_model must be configured for this service; it is not")
         old = self.engine
         new = self._make_engine(arguments["name"])
+        self._session.finish()
         self._spikes.clear()
         self._generation += old.statistics.updates + 1
         self._adopt(new)

@@ -28,6 +28,7 @@ def figures_of(
         "dropped": dict(tally.dropped),
         "queue": {name: intake.n_waiting for name, intake in intakes.items()},
         "sources": {name: intake.state for name, intake in intakes.items()},
+        "safety": dict(reading.safety),
         "decode_every": station.decode_every,
         "learning": None if learning is None else vars(learning).copy(),
     }

@@ -177,6 +177,8 @@ class _Collector:
         yield GaugeMetricFamily(
             "streamvdib_connections", "peers of the data socket", value=about["connections"]
         )
+        for name, value in figures.get("safety", {}).items():
+            yield GaugeMetricFamily(f"streamvdib_{name}", name.replace("_", " "), value=value)
         queues = GaugeMetricFamily(
             "streamvdib_queue_packets", "packets that wait for the engine", labels=["stream"]
         )

@@ -21,6 +21,7 @@ from streamvdib.commands.options import (
     make_engine,
     sensor_size,
 )
+from streamvdib.commands.safety import check_limit_arguments
 from streamvdib.errors import ConfigurationError, GeometryError, ModelNotFoundError
 from streamvdib.sources import EventSource, open_source
 
@@ -28,6 +29,7 @@ from .addresses import check_exposure, control_address, parse_address
 from .clocks import SensorClock
 from .engine_station import EngineStation
 from .intake import Intake
+from .keeping import Keeping, lag_of
 from .keys import KeyPair
 from .messages import checked_stream_name
 from .recording import RecordingSwitch
@@ -49,11 +51,13 @@ class Assembly:
     sources: Mapping[str, EventSource]
     recording: RecordingSwitch
     snapshots: SnapshotKeeper | None
+    keeping: Keeping
 
     def close(self) -> None:
         """Drain the server, then complete files."""
         self.server.close()
         self.recording.close()
+        self.keeping.close()
         if self.snapshots is not None:
             self.snapshots.close()
 
@@ -68,6 +72,7 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
     Raises:
         StreamVdibError: something cannot be meant or cannot be had; nothing stays open.
     """
+    check_limit_arguments(arguments)
     options = _server_options(arguments, guest)
     with ExitStack() as undo:
         sources = open_sources(arguments, undo)
@@ -78,9 +83,18 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
         sensors = {name: source.sensor_size for name, source in sources.items()}
         records = Path(arguments.records) if arguments.records else None
         recording = RecordingSwitch(records, sensors)
+        intakes = _intakes(arguments, sources)
+        keeping = Keeping(
+            arguments,
+            is_live=any(source.is_live for source in sources.values()),
+            learner=Learning(arguments).about,
+        )
+        undo.callback(keeping.close)
         station = EngineStation(
             engine,
             tuple(sources),
+            make_session=keeping.session,
+            lag_s=lag_of(intakes),
             source_counters=_counters_of(sources, recording),
             make_engine=_engine_maker(arguments, sources),
             snapshots=snapshots,
@@ -89,13 +103,13 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
         )
         server = Server(
             station,
-            _intakes(arguments, sources),
+            intakes,
             options,
             list_models=lambda: allowed_models(arguments.models),
             on_packet=recording.push,
         )
         undo.pop_all()
-    return Assembly(server, station, sources, recording, snapshots)
+    return Assembly(server, station, sources, recording, snapshots, keeping)
 
 
 def open_sources(arguments: argparse.Namespace, undo: ExitStack) -> dict[str, EventSource]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamvdib.commands.learning import add_learning_arguments
 from streamvdib.commands.options import add_model_arguments, add_source_arguments
+from streamvdib.commands.safety import add_limit_arguments
 from streamvdib.errors import StreamVdibError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_replay_arguments(parser)
     _add_socket_arguments(parser)
     _add_people_arguments(parser)
+    _add_safety_arguments(parser)
     add_learning_arguments(parser)
 
 
@@ -68,6 +70,14 @@ def _add_socket_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--models", metavar="FOLDER", help="more models that control may load")
     group.add_argument("--snapshots", metavar="FOLDER", help="where checkpoints go")
     group.add_argument("--records", metavar="FOLDER", help="where control may record events")
+
+
+def _add_safety_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("safety")
+    add_limit_arguments(group)
+    group.add_argument(
+        "--session-log", metavar="DIR", help="log the session there, for streamvdib rerun"
+    )
 
 
 def _add_people_arguments(parser: argparse.ArgumentParser) -> None:

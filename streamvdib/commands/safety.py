@@ -56,6 +56,12 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fall-back", action="store_true", help="with --resume: pass over damaged checkpoints"
     )
+    add_limit_arguments(group)
+    group.add_argument("--log", metavar="DIR", help="log the session there, for streamvdib rerun")
+
+
+def add_limit_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add the limits that ``run`` and ``serve`` share."""
     group.add_argument(
         "--shed-lag-ms",
         type=float,
@@ -70,7 +76,15 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="write a checkpoint and end when more is in use (never)",
     )
-    group.add_argument("--log", metavar="DIR", help="log the session there, for streamvdib rerun")
+
+
+def check_limit_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ``ConfigurationError`` for limits that cannot be meant."""
+    for name in ("shed_lag_ms", "memory_mb"):
+        if not 0 <= getattr(arguments, name) < float("inf"):
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
+            )
 
 
 def check_safety_arguments(arguments: argparse.Namespace) -> None:
@@ -92,11 +106,7 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"--checkpoint-keep must be at least 1; got {arguments.checkpoint_keep}"
         )
-    for name in ("shed_lag_ms", "memory_mb"):
-        if not 0 <= getattr(arguments, name) < float("inf"):
-            raise ConfigurationError(
-                f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
-            )
+    check_limit_arguments(arguments)
     if arguments.log and arguments.checkpoint:
         log, checkpoints = Path(arguments.log), Path(arguments.checkpoint)
         if log.absolute() == checkpoints.absolute():
