@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
+import measures
 import msgpack
 import numpy as np
 import zmq
@@ -147,3 +149,23 @@ def test_the_end_is_told(make_server) -> None:
         receive_one(client)
         server.close()
         wait_for_state(client, "closing", "closed")
+
+
+def test_a_frozen_service_is_seen_and_seen_again_when_it_goes_on() -> None:
+    """SIGSTOP: the connection stands and no error is ever told; only heartbeats are missed."""
+    with measures.fake_service("--rate", "100") as service, FrameClient(service.data) as client:
+        receive_one(client)
+        service.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for_state(client, "silent")
+        finally:
+            service.process.send_signal(signal.SIGCONT)
+        wait_for_state(client, "running", "idle")
+        assert client.tracker.n_restarts == 0
+
+
+def test_a_dead_service_is_seen() -> None:
+    with measures.fake_service("--rate", "100") as service, FrameClient(service.data) as client:
+        receive_one(client)
+        service.process.kill()
+        wait_for_state(client, "silent")
