@@ -50,6 +50,7 @@ TRAINING: dict[str, dict[str, Any]] = {
         "decoder_learning_rate": 1e-3,
         "optimiser": "sgd",
         "schedule": "constant",
+        "divergence_norm": 1e9,  # its hidden potentials lie in the hundreds
     },
 }
 RULES: dict[str, dict[str, Any]] = {

@@ -29,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
     cases = [Case("simulated", 10_000), Case("simulated", 25_000)]
     given = f"--mnist MNIST --examples {arguments.examples} --recordings {arguments.recordings}"
     if arguments.nmnist:
-        cases.append(Case("nmnist", 10_000, arguments.nmnist))
+        cases += [Case("nmnist", dt_us, arguments.nmnist) for dt_us in (10_000, 25_000)]
         given += " --nmnist NMNIST"
     if arguments.mnist_dvs:
         cases += [Case("mnist-dvs", dt_us, arguments.mnist_dvs) for dt_us in (10_000, 25_000)]

@@ -43,6 +43,14 @@ class LabelledSteps:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def split(self, first: int) -> tuple[LabelledSteps, LabelledSteps]:
+        """The first recordings, and the rest."""
+        steps = self.steps
+        return tuple(
+            LabelledSteps(PackedSteps(steps.bits[part], steps.crop, steps.dt_us), self.labels[part])
+            for part in (slice(0, first), slice(first, None))
+        )  # type: ignore[return-value]
+
 
 class MNISTDVSExamples:
     """Batches for the "mnist-dvs" kind of data; see ``Examples``.
@@ -53,8 +61,9 @@ class MNISTDVSExamples:
         source: one of ``SOURCES``.
         folder: of the recordings, unless simulated.
         dt_us: length of a time step.
-        n_train: simulated recordings to learn from.
-        n_test: simulated recordings to score.
+        n_train: simulated recordings to learn from, those for validation included.
+        n_test: simulated recordings to score at the end.
+        n_validation: the last recordings of the training set, scored while learning.
         dropout: share of active inputs taken away in training.
     """
 
@@ -67,7 +76,8 @@ class MNISTDVSExamples:
         folder: str | None = None,
         dt_us: int = 10_000,
         n_train: int = 600,
-        n_test: int = 300,
+        n_test: int = 200,
+        n_validation: int = 50,
         dropout: float = 0.1,
     ) -> None:
         if source not in SOURCES:
@@ -79,9 +89,10 @@ class MNISTDVSExamples:
         digits = read_digits(mnist, "train")
         self.images = class_images(digits)
         if source == "simulated":
-            self.train, self.test = _simulated(mnist, n_train, n_test, self.n_steps, dt_us)
+            train, self.test = _simulated(mnist, n_train, n_test, self.n_steps, dt_us)
         else:
-            self.train, self.test = _recorded(source, folder, self.n_steps, dt_us)
+            train, self.test = _recorded(source, folder, self.n_steps, dt_us)
+        self.train, self.kept_back = train.split(len(train) - n_validation)
         self.lenet = load_lenet()
 
     def batch(self, number: int, size: int) -> Batch:
@@ -96,21 +107,28 @@ class MNISTDVSExamples:
         return Batch(as_inputs(spikes), targets[None], [self.n_steps - 1])
 
     def validate(self, decode: Decode) -> dict[str, float]:
-        """LeNet accuracy of the frames at the recordings' ends."""
-        frames, readout = self.decode_test(decode)
-        labels = torch.from_numpy(self.test.labels)
-        error = (frames - self.images[self.test.labels]).square().mean()
+        """Scores on the recordings of the training set that were kept back."""
+        return self.score(self.kept_back, *self.decode(decode, self.kept_back))
+
+    def score(
+        self, recordings: LabelledSteps, frames: torch.Tensor, readout: torch.Tensor
+    ) -> dict[str, float]:
+        """LeNet accuracy and error of the frames at the recordings' ends; readout spikes."""
+        labels = torch.from_numpy(recordings.labels)
+        error = (frames - self.images[recordings.labels]).square().mean()
         return {
             "accuracy": accuracy(self.lenet, frames, labels),
             "mse": float(error),
             "readout_spikes_per_step": float(readout.float().sum(2).mean()),
         }
 
-    def decode_test(self, decode: Decode) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode(
+        self, decode: Decode, recordings: LabelledSteps
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (n, 28, 28) and readout spikes, uint8 (n, n_steps, n_neurons), to be scored."""
         frames, spikes = [], []
-        for start in range(0, len(self.test), CHUNK):
-            part = self.test.steps.unpack(slice(start, start + CHUNK))
+        for start in range(0, len(recordings), CHUNK):
+            part = recordings.steps.unpack(slice(start, start + CHUNK))
             decoded, readout = decode(as_inputs(part), [self.n_steps - 1])
             frames.append(decoded[0])
             spikes.append(readout.transpose(0, 1).to(torch.uint8))
@@ -133,15 +151,8 @@ def _simulated(
     for index in range(n_train + n_test):
         events = simulate_mnist_dvs(digits.images[index], index)
         pack_events(events, steps, index)
-    labels = digits.labels.astype(np.int64)
-    return (
-        LabelledSteps(_part(steps, 0, n_train), labels[:n_train]),
-        LabelledSteps(_part(steps, n_train, n_train + n_test), labels[n_train : n_train + n_test]),
-    )
-
-
-def _part(steps: PackedSteps, start: int, end: int) -> PackedSteps:
-    return PackedSteps(steps.bits[start:end], steps.crop, steps.dt_us)
+    labels = digits.labels[: n_train + n_test].astype(np.int64)
+    return LabelledSteps(steps, labels).split(n_train)
 
 
 def _recorded(

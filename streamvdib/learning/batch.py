@@ -39,9 +39,8 @@ class BatchLearner:
         inputs, targets = batch.inputs, batch.targets
         n_samples = self.state.rule.n_samples
         if n_samples > 1:
-            inputs = inputs.repeat_interleave(n_samples, 1)
             targets = targets.repeat_interleave(n_samples, 1)
-        keys = lane_keys(self.seed, inputs.shape[1]).to(inputs.device)
+        keys = lane_keys(self.seed, n_samples * inputs.shape[1]).to(inputs.device)
         with torch.no_grad():
             sequences = run_sequence(
                 self.state.model.encoder, self.state.weights, inputs, keys, self.n_steps_done

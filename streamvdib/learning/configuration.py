@@ -46,6 +46,7 @@ class Schedule:
     optimiser: str = "adam"
     decoder_optimiser: str = "adam"
     largest_norm: float = 0.0  # clip gradients to this norm; 0: never
+    divergence_norm: float = 1e6  # a gradient beyond it ends the training
     validate_every: int = 10_000  # examples
     precision: str = "bf16"
     half: bool = True  # write the model as float16
@@ -88,6 +89,7 @@ class Configuration:
             training.learning_rate,
             training.decoder_learning_rate or training.learning_rate,
             training.largest_norm,
+            training.divergence_norm,
         )
 
 

@@ -27,6 +27,14 @@ def backward_filtered(layer: Layer, delta: Tensor) -> Tensor:
     return torch.stack([apply(matrix.T, delta) for matrix in matrices])
 
 
+def per_source_lane(delta: Tensor, n_source_lanes: int) -> Tensor:
+    """Signals (n_steps, n_lanes, n) summed over the lanes drawn from the same sources."""
+    n_steps, n_lanes, n_neurons = delta.shape
+    if n_lanes == n_source_lanes:
+        return delta
+    return delta.view(n_steps, n_source_lanes, -1, n_neurons).sum(2)
+
+
 def layer_gradient(
     layer: Layer,
     weights: LayerWeights,
@@ -42,7 +50,7 @@ def layer_gradient(
         weights: current values.
         sequence: what the layer saw and did.
         delta: dL/du, (n_steps, n_lanes, n_neurons).
-        filtered: ``backward_filtered`` of delta.
+        filtered: ``backward_filtered`` of delta, in the sources' lanes.
         source_shape: shape of what feeds the layer.
     """
     neuron = srm_of(layer)

@@ -5,7 +5,9 @@
 ``pathwise``: G = dL_decoder/dy, then through the Bernoulli draw as if y = sigma(u) (straight
     through) and the KL in closed form:  delta = (G + beta dKL/dy) sigma'(u) + beta dKL/du.
 ``score`` (eq. 11 to 14): delta = (l - baseline) (y - sigma(u)), l = decoder loss + beta * sum_t
-    log(p/q), one number per lane: the common learning signal.
+    log(p/q), one number per lane: the common learning signal. With the "linear" baseline the part
+    of l that other samples foresee to first order is taken off, and its gradient put back exactly
+    (module ``control_variate``).
 
 Then e-prop (module ``eprop``) into the readout and, through ``feedback``, the hidden layers.
 """
@@ -20,8 +22,14 @@ from torch import Tensor
 
 from streamvdib.encoder import Encoder, LayerWeights, Weights
 from streamvdib.learning.baseline import Baseline
+from streamvdib.learning.control_variate import linear_delta
 from streamvdib.learning.decoder_signal import DecoderSignal
-from streamvdib.learning.eprop import backward_filtered, layer_gradient, source_signal
+from streamvdib.learning.eprop import (
+    backward_filtered,
+    layer_gradient,
+    per_source_lane,
+    source_signal,
+)
 from streamvdib.learning.feedback import alignment_gradient, direct_signal, feedback_name
 from streamvdib.learning.priors import cost
 from streamvdib.learning.rule import Rule
@@ -96,9 +104,16 @@ def readout_delta_score(
         _, prior_gradient = _prior_gradients(information, None, watched, n_lanes)
     information = information.detach().sum(2)
     common = signal.losses.mean(0) + rule.beta * information.sum(0)
-    centred = baseline.centred(common)
-    error = readout.spikes - torch.sigmoid(readout.potentials)
+    probability = torch.sigmoid(readout.potentials)
+    error = readout.spikes - probability
     error[: span.credited] = 0.0
+    if rule.baseline == "linear":
+        by_spike = n_lanes * signal.window_gradient
+        surprise = readout.potentials - logits.detach()  # d log(p / q) / dy
+        by_spike[span.counted :] += rule.beta * surprise[span.counted :]
+        delta = linear_delta(common, by_spike, error, probability, rule.n_samples)
+        return delta / n_lanes, information, prior_gradient
+    centred = baseline.centred(common)
     return error * (centred / n_lanes)[None, :, None], information, prior_gradient
 
 
@@ -129,18 +144,19 @@ def encoder_gradients(
     """e-prop from the readout's delta down to the first layer."""
     gradients: Tensors = {}
     last = len(encoder.layers) - 1
-    readout_delta = delta
     readout_signal = delta
     for index in range(last, -1, -1):
         layer, source_shape = encoder.layers[index], encoder.source_shapes[index]
-        filtered = backward_filtered(layer, delta)
+        # lanes drawn from the same sources share their traces: their signals add up
+        shared = per_source_lane(delta, sequences[index].sources.shape[1])
+        filtered = backward_filtered(layer, shared)
         part = layer_gradient(
             layer, weights[index], sequences[index], delta, filtered, source_shape
         )
         for name, tensor in part.tensors():
             gradients[f"encoder.{index}.{name}"] = tensor
         if index == last:
-            readout_signal = filtered.sum(0) if rule.credit == "windowed" else readout_delta
+            readout_signal = filtered.sum(0) if rule.credit == "windowed" else shared
             if rule.feedback == "aligned" and last > 0:
                 aligned = feedback_name(last - 1)
                 gradients[aligned] = alignment_gradient(part.synapses)
@@ -148,11 +164,12 @@ def encoder_gradients(
             break
         if rule.feedback == "symmetric":
             if rule.credit == "instantaneous":
-                filtered = delta.expand(filtered.shape)
+                filtered = shared.expand(filtered.shape)
             sources = sequences[index].sources
             learning = source_signal(layer, weights[index], sources, filtered, source_shape)
         else:
-            learning = direct_signal(feedback[feedback_name(index - 1)], readout_signal)
+            signal = per_source_lane(readout_signal, sequences[index].sources.shape[1])
+            learning = direct_signal(feedback[feedback_name(index - 1)], signal)
         below = encoder.layers[index - 1].neuron
         delta = learning * below.spike_derivative(sequences[index - 1].potentials)
     return gradients

@@ -33,7 +33,7 @@ from streamvdib.learning.sequence import LayerSequence
 from streamvdib.model import Model
 
 Tensors = dict[str, Tensor]
-LARGEST_NORM = 1e6  # of a gradient in nats per unit of weight; beyond it the run has diverged
+DIVERGENCE_NORM = 1e6  # of a gradient in nats per unit of weight
 LARGEST_WEIGHT = 1e4
 
 
@@ -47,6 +47,7 @@ class Settings:
     learning_rate: float = 1e-3
     decoder_learning_rate: float | None = None  # the encoder's if None
     largest_norm: float = 0.0  # gradients are clipped to this common norm; 0: never
+    divergence_norm: float = DIVERGENCE_NORM  # beyond it the run counts as diverged
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,10 @@ class LearnerState:
         if norm.is_meta:  # a tensor without a value, for checks of placement
             return
         size, loss = float(norm), float(found.decoder_loss)
-        if not (size <= LARGEST_NORM and abs(loss) < float("inf")):
+        limit = self.settings.divergence_norm
+        if not (size <= limit and abs(loss) < float("inf")):
             raise LearningError(
-                f"a gradient must be finite and at most {LARGEST_NORM:g}; got a norm of {size:g} "
+                f"a gradient must be finite and at most {limit:g}; got a norm of {size:g} "
                 f"at a decoder loss of {loss:g} nats. The last good weights are in place; "
                 "use a smaller learning rate or clipping."
             )

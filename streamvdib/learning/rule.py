@@ -11,7 +11,8 @@ from streamvdib.learning.priors import BernoulliPrior, Prior
 ESTIMATORS = ("pathwise", "score")
 FEEDBACKS = ("symmetric", "random", "aligned")
 CREDITS = ("windowed", "instantaneous")
-BASELINES = ("none", "mean", "per-weight", "leave-one-out")
+BASELINES = ("none", "mean", "per-weight", "leave-one-out", "linear")
+SAMPLED = ("leave-one-out", "linear")  # need other samples of the same example
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Rule:
         credit: "windowed" sends the signal back through the spike response in time;
             "instantaneous" is eq. 20's truncation: a step is credited with that step's signal.
         baseline: what ``score`` takes off the common signal; "leave-one-out" is the mean of the
-            other samples of the same example, "per-weight" needs one lane.
-        n_samples: lanes in a row that show the same example ("leave-one-out").
+            other samples of the same example, "linear" what they foresee to first order,
+            "per-weight" needs one lane.
+        n_samples: lanes in a row that show the same example ("leave-one-out", "linear").
         baseline_rate: how fast the running means of "mean" and "per-weight" move.
     """
 
@@ -55,9 +57,9 @@ class Rule:
                 )
         if not self.beta >= 0.0:
             raise ConfigurationError(f"beta must be 0 or more; got {self.beta}")
-        if self.baseline == "leave-one-out" and self.n_samples < 2:
+        if self.baseline in SAMPLED and self.n_samples < 2:
             raise ConfigurationError(
-                f"a leave-one-out baseline requires n_samples of at least 2; got {self.n_samples}"
+                f"a {self.baseline} baseline requires n_samples of at least 2; got {self.n_samples}"
             )
 
 

@@ -30,7 +30,8 @@ class LayerSequence:
     Memory: n_steps * n_lanes * (n_sources + 2 n_neurons) numbers.
     """
 
-    sources: Tensor  # z_j of what feeds it, 0 or 1, (n_steps, n_lanes, n_sources)
+    sources: Tensor  # z_j of what feeds it, 0 or 1, (n_steps, n_lanes, n_sources), or one lane
+    # for several of the layer's own that are drawn from the same sources
     spikes: Tensor  # z, 0 or 1, (n_steps, n_lanes, n_neurons)
     potentials: Tensor  # u, relative to the threshold, (n_steps, n_lanes, n_neurons)
 
@@ -50,11 +51,15 @@ def run_sequence(
 ) -> tuple[LayerSequence, ...]:
     """Run sequences from silence.
 
+    Where there are more keys than sequences, each sequence is drawn from several times, in lanes
+    side by side; what comes before the first stochastic layer is the same in all of them and is
+    computed once.
+
     Args:
         encoder: constants.
         weights: one entry per layer.
-        inputs: x, 0 or 1 in the type to compute in, (n_steps, n_lanes, n_inputs).
-        keys: of the lanes' draws, (n_lanes,).
+        inputs: x, 0 or 1 in the type to compute in, (n_steps, n_sequences, n_inputs).
+        keys: of the lanes' draws, (n_lanes,), a multiple of the sequences.
         first_step: number of the first step, for the draws.
 
     Returns:
@@ -67,6 +72,7 @@ def run_sequence(
         drive = synaptic_drive(layer, weights[index], sources, encoder.source_shapes[index])
         uniform = None
         if srm_of(layer).stochastic:
+            drive = drive.repeat_interleave(len(keys) // drive.shape[1], 1)
             uniform = draws(keys, first_step, len(inputs), math.prod(shape)).to(drive.device)
         parameters = layer_parameters(weights[index], shape)
         spikes, potentials = fire_sequence(srm_of(layer), drive, parameters, uniform)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from streamvdib.connections import spread
 from streamvdib.learning.baseline import Baseline
+from streamvdib.learning.control_variate import linear_delta
 from streamvdib.learning.decoder_signal import decoder_signal, windows_at
 from streamvdib.learning.gradients import estimate
+from streamvdib.learning.learner_state import LearnerState, Settings
 from streamvdib.learning.priors import AutoregressivePrior, BernoulliPrior, Prior
 from streamvdib.learning.rule import Rule
 from streamvdib.learning.sequence import LayerSequence, run_sequence
@@ -241,6 +244,68 @@ def test_a_leave_one_out_baseline_by_hand() -> None:
     rule = Rule(estimator="score", baseline="leave-one-out", n_samples=3)
     centred = Baseline(rule).centred(torch.tensor([1.0, 3.0, 5.0]))
     assert centred.tolist() == [-3.0, 0.0, 3.0]
+
+
+def test_the_mean_of_a_linear_control_variate_over_all_pairs_of_patterns_is_that_of_score() -> None:
+    """Two independent samples, all 16 x 16 pairs of patterns, weighted by their probability."""
+    model = tiny_model((), 2, n_inputs=2, tau_d=2, decoder={"kind": "mlp", "n_hidden": 3})
+    plain = Rule(estimator="score", beta=0.4, prior=BernoulliPrior(0.2), baseline="none")
+    paired = replace(plain, baseline="linear", n_samples=2)
+    inputs, targets = random_spikes(2, 1, 2), random_images(1, 1, 2, 2)
+    mean: dict[Rule, dict[str, Tensor]] = {plain: {}, paired: {}}
+    for one, other in itertools.product(all_patterns(2, 2), repeat=2):
+        spikes = torch.cat((one, other), 1)
+        record = given_spikes(model, inputs.expand(-1, 2, -1), spikes)
+        weight = log_probability(record).exp()
+        signal = decoder_signal(
+            model.decoder, model.likelihood, spikes, targets.expand(-1, 2, 2, 2), [1], model.tau_d
+        )
+        for rule, sums in mean.items():
+            found = estimate(
+                model.encoder, model.weights, (record,), signal, rule, {}, Baseline(rule)
+            )
+            for name, gradient in found.gradients.items():
+                sums[name] = sums.get(name, 0.0) + weight * gradient
+    for name, gradient in mean[plain].items():
+        torch.testing.assert_close(mean[paired][name], gradient, msg=name)
+
+
+def test_a_linear_control_variate_leaves_no_variance_where_the_loss_is_linear() -> None:
+    """l = a . y: the estimate of every pair of samples is that of the exact gradient, a p (1-p)."""
+    generator = torch.Generator().manual_seed(0)
+    slope = torch.randn(3, 1, 2, generator=generator, dtype=torch.float64).expand(-1, 4, -1)
+    probability = torch.rand(3, 1, 2, generator=generator, dtype=torch.float64).expand(-1, 4, -1)
+    spikes = random_spikes(3, 4, 2)
+    delta = linear_delta(
+        (slope * spikes).sum((0, 2)), slope, spikes - probability, probability, n_samples=2
+    )
+    torch.testing.assert_close(delta, slope * probability * (1 - probability))
+
+
+@pytest.mark.parametrize("feedback", ["symmetric", "random", "aligned"])
+@pytest.mark.parametrize("credit", ["windowed", "instantaneous"])
+@pytest.mark.parametrize("hidden", [(3,), (3, 2)])
+def test_samples_that_share_their_sources_give_the_gradient_of_lanes_apart(
+    feedback: str, credit: str, hidden: tuple[int, ...]
+) -> None:
+    model = tiny_model(hidden)
+    rule = Rule(estimator="score", baseline="leave-one-out", n_samples=3, feedback=feedback,
+                credit=credit, prior=BernoulliPrior(0.2), beta=0.1)  # fmt: skip
+    state = LearnerState(model, Settings(rule))
+    inputs, keys = random_spikes(5, 2, 4), lane_keys(0, 6)
+    targets = random_images(1, 2, 2, 2).repeat_interleave(3, 1)
+    found = []
+    for given_inputs in (inputs, inputs.repeat_interleave(3, 1)):
+        sequences = run_sequence(model.encoder, model.weights, given_inputs, keys)
+        signal = decoder_signal(
+            model.decoder, model.likelihood, sequences[-1].spikes, targets, [4], model.tau_d
+        )
+        found.append(
+            estimate(model.encoder, model.weights, sequences, signal, rule, state.learned,
+                     Baseline(rule))
+        )  # fmt: skip
+    for name, gradient in found[1].gradients.items():
+        torch.testing.assert_close(found[0].gradients[name], gradient, msg=name)
 
 
 def test_instantaneous_credit_by_hand() -> None:
