@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -73,12 +74,14 @@ class LogCorrection(nn.Module):
 
     def _patches(self, counts: Tensor, image: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """Counts and log of the last frame in 3 x 3 pixels about each place, (n_places, 27)."""
-        level = torch.log(self.last + EPS).expand(len(counts), 1, -1, -1)
-        features = functional.pad(torch.cat((counts, level), 1), (1, 1, 1, 1))
         around = torch.arange(3, device=row.device)
         rows = (row[:, None] + around)[:, :, None]
         columns = (column[:, None] + around)[:, None, :]
-        return features[image[:, None, None], :, rows, columns].flatten(1)
+        padded = functional.pad(counts, (1, 1, 1, 1))
+        near = padded[image[:, None, None], :, rows, columns]
+        last = functional.pad(self.last, (1, 1, 1, 1), value=1.0 - EPS)  # outside: a log of 0
+        level = torch.log(last[rows, columns] + EPS)
+        return torch.cat((near, level[..., None]), 3).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Interval:
     inputs: InputSteps
     counts: Image  # ON minus OFF events of each pixel
     seen: npt.NDArray[np.bool_]  # where events fell
+    near: npt.NDArray[np.bool_]  # there and in the eight pixels around
     before: Image  # the frame at the interval's start, 0 to 1
     after: Image  # the frame at its end
 
@@ -114,25 +118,28 @@ def read_davis(path: Path, steps_per_frame: int) -> Davis:
     dt_us = period // steps_per_frame
     size = source.sensor_size
     intervals = [
-        _interval(events, before, after, size, dt_us, steps_per_frame)
+        cut_interval(events, before, after, size, dt_us, steps_per_frame)
         for before, after in pairwise(images)
     ]
     return Davis(size, dt_us, intervals)
 
 
-def _interval(
+def cut_interval(
     events: EventArray, before: TimedImage, after: TimedImage, size: SensorSize, dt_us: int,
     n_steps: int,
 ) -> Interval:  # fmt: skip
+    """The events from one frame to the next, as ``n_steps`` steps and as counts per pixel."""
     inside = events[(events["t_us"] >= before.t_us) & (events["t_us"] < after.t_us)].copy()
     counts = np.zeros((size.height, size.width), np.float32)
     np.add.at(counts, (inside["y"], inside["x"]), np.where(inside["on"], 1.0, -1.0))
     seen = np.zeros(counts.shape, bool)
     seen[inside["y"], inside["x"]] = True
+    padded = np.pad(seen, 1)
+    near: npt.NDArray[np.bool_] = np.any(sliding_window_view(padded, (3, 3)), (2, 3))
     inside["t_us"] -= before.t_us
     inside["t_us"] = np.minimum(inside["t_us"], n_steps * dt_us - 1)
     return Interval(
-        _steps(inside, size, dt_us, n_steps), counts, seen,
+        _steps(inside, size, dt_us, n_steps), counts, seen, near,
         _intensities(before), _intensities(after),
     )  # fmt: skip
 
@@ -252,19 +259,25 @@ class Baselines:
 
 
 def summarize(errors: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean squared errors by method, over all pixels and over those with events (pooled)."""
+    """Mean squared errors by method: all pixels, near events, and on event pixels (pooled)."""
     names = [name for name in errors[0] if name not in ("loop", "n_seen", "seconds")]
     n_seen = np.array([e["n_seen"] for e in errors])
     return {
         name: {
             "all": float(np.mean([e[name][0] for e in errors])),
+            "near_events": float(np.mean([e[name][2] for e in errors if e["n_seen"]])),
             "event_pixels": float(np.sum([e[name][1] for e in errors]) / n_seen.sum()),
         }
         for name in names
     }
 
 
-def score(estimate: Image, interval: Interval) -> tuple[float, float]:
-    """Mean squared error over all pixels, and the sum of squares over event pixels."""
+def score(estimate: Image, interval: Interval) -> tuple[float, float, float]:
+    """Mean squared error over all pixels, sum of squares on event pixels, mean near events."""
     squares = np.square(estimate - interval.after)
-    return float(squares.mean()), float(squares[interval.seen].sum())
+    near = squares[interval.near]
+    return (
+        float(squares.mean()),
+        float(squares[interval.seen].sum()),
+        float(near.mean()) if near.size else 0.0,
+    )

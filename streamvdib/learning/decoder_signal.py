@@ -28,6 +28,8 @@ class DecoderSignal:
 
 def windows_at(spikes: Tensor, steps: Sequence[int], tau_d: int) -> Tensor:
     """The windows that end with the given steps, (n_decodes * n_lanes, tau_d, n_neurons)."""
+    if len(steps) == 1 and steps[0] + 1 >= tau_d:  # a view instead of copies and their gradients
+        return spikes[steps[0] + 1 - tau_d : steps[0] + 1].transpose(0, 1)
     padded = functional.pad(spikes, (0, 0, 0, 0, tau_d - 1, 0))
     ends = torch.tensor(list(steps), device=spikes.device)
     rows = (ends[:, None] + torch.arange(tau_d, device=spikes.device)).flatten()

@@ -80,11 +80,12 @@ def readout_delta_pathwise(
         logits = rule.prior.logits(watched, spikes)
         information = cost(probability, readout.potentials, logits)[span.counted :]
         through_spikes, prior_gradient = _prior_gradients(information, spikes, watched, n_lanes)
-    to_potential = slope * (readout.potentials - logits.detach())
-    to_potential[: span.counted] = 0.0
-    to_spikes = signal.window_gradient + rule.beta * through_spikes
-    delta = to_spikes * slope + (rule.beta / n_lanes) * to_potential
-    return delta, information.detach().sum(2), prior_gradient
+    delta = (readout.potentials - logits.detach()).mul_(rule.beta / n_lanes)  # closed-form KL
+    delta[: span.counted] = 0.0
+    delta += signal.window_gradient
+    if through_spikes is not None:
+        delta += rule.beta * through_spikes
+    return delta.mul_(slope), information.detach().sum(2), prior_gradient
 
 
 def readout_delta_score(
@@ -119,18 +120,15 @@ def readout_delta_score(
 
 def _prior_gradients(
     information: Tensor, spikes: Tensor | None, watched: Tensors, n_lanes: int
-) -> tuple[Tensor, Tensors]:
-    """d(mean over lanes of the summed cost) by past spikes and by the prior's parameters."""
+) -> tuple[Tensor | None, Tensors]:
+    """d(mean over lanes of the summed cost) by past spikes, if any, and by the prior's tensors."""
     wanted = ([] if spikes is None else [spikes]) + list(watched.values())
-    zero = torch.zeros((), dtype=information.dtype, device=information.device)
     if not wanted or not information.requires_grad:
-        return zero, {}
+        return None, {}
     found = torch.autograd.grad(information.sum() / n_lanes, wanted, allow_unused=True)
-    through_spikes = zero
-    if spikes is not None:
-        through_spikes = zero if found[0] is None else found[0]
-        found = found[1:]
-    return through_spikes, dict(zip(watched, found, strict=True))
+    if spikes is None:
+        return None, dict(zip(watched, found, strict=True))
+    return found[0], dict(zip(watched, found[1:], strict=True))
 
 
 def encoder_gradients(

@@ -134,8 +134,5 @@ def cost(probability_or_spikes: Tensor, potentials: Tensor, prior_logits: Tensor
         potentials: u, same shape.
         prior_logits: a_r, broadcastable.
     """
-    return (
-        probability_or_spikes * (potentials - prior_logits)
-        + functional.softplus(prior_logits)
-        - functional.softplus(potentials)
-    )
+    expected = probability_or_spikes * (potentials - prior_logits)
+    return expected - functional.softplus(potentials) + functional.softplus(prior_logits)

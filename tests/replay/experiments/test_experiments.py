@@ -8,20 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from streamvdib.replay.experiments.davis import Baselines, Interval, LogCorrection, score, summarize
+from streamvdib.replay.experiments.davis import (
+    Baselines,
+    Interval,
+    LogCorrection,
+    cut_interval,
+    score,
+    summarize,
+)
 from streamvdib.replay.experiments.mnist import Run, mnist_configuration
 from streamvdib.replay.experiments.mnist_dvs import nearest_neighbour_purity
 from streamvdib.replay.experiments.predictive_coding import Effort, Point, points, run_point
 from streamvdib.replay.experiments.progressive import running_means
 from streamvdib.replay.experiments.reports import markdown_table, write_report
 
-from streamvdib.events import SensorSize
+from streamvdib.events import EVENT_DTYPE, SensorSize, TimedImage
 
 
 def interval(before: float, after: float, count: float) -> Interval:
     counts = np.array([[count, 0.0]], np.float32)
     frame = np.full((1, 2), before, np.float32)
-    return Interval(None, counts, counts != 0, frame, np.full((1, 2), after, np.float32))  # type: ignore[arg-type]
+    seen = counts != 0
+    after_frame = np.full((1, 2), after, np.float32)
+    return Interval(None, counts, seen, np.ones_like(seen), frame, after_frame)  # type: ignore[arg-type]
 
 
 def test_the_integrators_contrast_by_hand() -> None:
@@ -41,6 +50,18 @@ def test_scores_pool_the_pixels_on_which_events_fell() -> None:
     errors = [{"n_seen": int(i.seen.sum()), "held": score(i.before, i)} for i in (one, other)]
     found = summarize(errors)["held"]
     assert found["event_pixels"] == pytest.approx((0.25 + 1.0) / 2)
+    assert found["near_events"] == pytest.approx((0.25 + 1.0) / 2)
+
+
+def test_near_an_event_are_the_eight_pixels_around_it() -> None:
+    events = np.zeros(1, EVENT_DTYPE)
+    events[0] = (5, 0, 2, True)
+    images = [TimedImage(t_us, np.zeros((4, 5), np.uint8)) for t_us in (0, 30)]
+    found = cut_interval(events, *images, SensorSize(5, 4), dt_us=10, n_steps=3)
+    expected = np.zeros((4, 5), bool)
+    expected[1:4, 0:2] = True
+    np.testing.assert_array_equal(found.near, expected)
+    assert found.seen.sum() == 1
 
 
 def test_the_correction_begins_as_the_frame_shown_last() -> None:
