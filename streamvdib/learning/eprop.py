@@ -58,7 +58,8 @@ def layer_gradient(
     bias = delta.sum((0, 1))
     feedback = torch.zeros_like(bias)
     if neuron.learns_feedback:
-        past = apply(matrices_like(neuron.feedback, sequence.spikes, 1)[0], sequence.spikes)
+        (matrix,) = matrices_like(neuron.feedback, sequence.spikes, 1)
+        past = apply(matrix, sequence.spikes)
         feedback = (delta * past).sum((0, 1))
     return LayerWeights(
         _synapse_gradient(layer, weights, sequence.sources, filtered, source_shape),
@@ -73,8 +74,8 @@ def source_signal(
     """dL/dz of what feeds a layer, exactly (symmetric feedback), (n_steps, n_lanes, n_sources)."""
     if isinstance(layer.connection, Dense):
         signal = torch.zeros_like(sources)
-        for basis, part in enumerate(filtered):
-            signal += (part.flatten(0, 1) @ weights.synapses[basis].T).view(sources.shape)
+        for synapses, part in zip(weights.synapses, filtered, strict=True):
+            signal += (part.flatten(0, 1) @ synapses.T).view(sources.shape)
         return signal
     flat = sources.detach().flatten(0, 1).requires_grad_()
     with torch.enable_grad():

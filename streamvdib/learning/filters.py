@@ -30,9 +30,10 @@ def response_matrices(
     """
     kernels = torch.tensor(response.kernels, dtype=dtype, device=device)
     steps = torch.arange(n_steps, device=device)
-    lags = steps[:, None] - steps[None, :] - delay
+    lags = steps.unsqueeze(1) - steps.unsqueeze(0) - delay
     inside = (lags >= 0) & (lags < response.tau_e)
-    return torch.where(inside, kernels[:, lags.clamp(0, response.tau_e - 1)], 0.0)
+    values = kernels.index_select(1, lags.clamp(0, response.tau_e - 1).flatten())
+    return torch.where(inside, values.view(len(kernels), n_steps, n_steps), 0.0)
 
 
 def matrices_like(response: Response, signal: Tensor, delay: int = 0) -> Tensor:
