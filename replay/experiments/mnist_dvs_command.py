@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mnist-dvs", help="folder of the real MNIST-DVS, for that case")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist-dvs"))
     parser.add_argument("--examples", type=int, default=6_000, help="per network")
-    parser.add_argument("--recordings", type=int, default=600, help="simulated, to learn from")
+    parser.add_argument(
+        "--recordings", type=int, default=600, help="simulated, to learn from; 0: none"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
 
@@ -26,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from .mnist_dvs import Case, reproduce_mnist_dvs
 
     torch.set_num_threads(arguments.threads)
-    cases = [Case("simulated", 10_000), Case("simulated", 25_000)]
+    cases = [Case("simulated", dt_us) for dt_us in (10_000, 25_000) if arguments.recordings]
     given = f"--mnist MNIST --examples {arguments.examples} --recordings {arguments.recordings}"
     if arguments.nmnist:
         cases += [Case("nmnist", dt_us, arguments.nmnist) for dt_us in (10_000, 25_000)]
