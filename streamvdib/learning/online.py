@@ -58,9 +58,8 @@ class OnlineLearner:
             raise ConfigurationError(f"update_every must be at least 1 step; got {update_every}")
         self.state = LearnerState(model, settings, seed=seed)
         self._update_every, self.warm_up = update_every, warm_up
-        traces = sum(srm_of(layer).response.tau_e - 1 for layer in model.encoder.layers)
         self.n_credited = max(model.tau_d, update_every)
-        self.records = Records(model.encoder, self.n_credited + traces, n_lanes)
+        self.records = Records(model.encoder, self.n_credited + _trace_steps(model), n_lanes)
         self.learning_rate = settings.learning_rate
         self.decoder_learning_rate = settings.decoder_learning_rate or settings.learning_rate
         self.is_paused = False
@@ -192,3 +191,10 @@ class OnlineLearner:
             raise TargetError(f"a target must have shape {expected}; got {tuple(target.shape)}")
         if not np.isfinite(target).all():
             raise TargetError("a target must be finite; got nan or inf")
+
+
+def _trace_steps(model: Model) -> int:
+    """Steps before the oldest credited one that its traces reach back to."""
+    neurons = [srm_of(layer) for layer in model.encoder.layers]
+    through_layers = sum(neuron.response.tau_e - 1 for neuron in neurons)
+    return max(through_layers, *(neuron.feedback.tau_e for neuron in neurons))

@@ -16,6 +16,7 @@ from streamvdib.learning.build import make_learner
 from streamvdib.learning.learner_state import LearnerState, Settings
 from streamvdib.learning.online import OnlineLearner
 from streamvdib.learning.optimisers import SGD
+from streamvdib.learning.records import Records
 from streamvdib.learning.rule import Rule
 from streamvdib.learning.targets import FixedTarget
 from streamvdib.model import Model
@@ -58,6 +59,24 @@ def test_one_lane_online_equals_batch_one_offline(estimator: str) -> None:
     for name, tensor in learner.state.tensors().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6, msg=name)
     assert learner.generation == 3
+
+
+@pytest.mark.parametrize("estimator", ["pathwise", "score"])
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_the_records_hold_all_that_the_oldest_credited_step_needs(
+    hidden: tuple[int, ...], estimator: str
+) -> None:
+    """A longer memory changes no weight, also where the feedback response is the longest."""
+    weights = []
+    for n_more in (0, 20):
+        model = tiny_model(hidden, 3, tau_d=4, dtype=torch.float32)
+        learner = make_learner(model, estimator, update_every=2, learning_rate=0.05)
+        capacity = learner.records.capacity + n_more
+        learner.records = Records(model.encoder, capacity, n_lanes=1)
+        show(engine_with(learner, model), random_spikes(40, 1, 4).float())
+        weights.append(learner.state.tensors())
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=1e-5, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("estimator", ["pathwise", "score"])
