@@ -34,12 +34,14 @@ def compiled(function: Function) -> Function:
     """Compile on first use for the types given; the machine code is kept beside the source.
 
     numba discards kept code when the file of the *called* function changes. Kernels here call
-    kernels of other files, so all files of the folder count.
+    kernels of other files, so all files of the folder count. They count as a part of the version,
+    which numba looks at before it unpickles an index: that of an older release may name types
+    that have moved since.
     """
     dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if index is not None and hasattr(index, "_source_stamp"):
-        index._source_stamp = _kernel_stamp()
+    if index is not None and hasattr(index, "_version"):
+        index._version = (index._version, _kernel_stamp())
     return cast(Function, dispatcher)
 
 
