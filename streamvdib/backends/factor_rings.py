@@ -1,0 +1,144 @@
+"""Memory of the compiled e-prop: allocated once, saved and loaded by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamvdib.backends.compilation import aligned_zeros
+from streamvdib.backends.numba_eprop import (
+    HAS_BASELINE,
+    N_BLOCK,
+    N_CREDITED,
+    SCALE,
+    WARM_UP,
+)
+from streamvdib.backends.numba_factors import (
+    BOXCAR,
+    LEARNS_FEEDBACK,
+    MATRIX,
+    N_RING_FIELDS,
+    OWN,
+    OWN_COUNTS,
+    PASTS,
+    PRIOR,
+    SIGMOID,
+    SIGNALS,
+    SOURCE_COUNTS,
+    SOURCES,
+    SUPERSPIKE,
+    SURROGATE,
+    TRACES,
+    WORKING,
+)
+from streamvdib.backends.numba_plan import (
+    FEEDBACK_TAU,
+    N_BASIS,
+    N_INPUTS,
+    N_NEURONS,
+    N_PADDED,
+    TAU,
+    Layout,
+    Sections,
+)
+from streamvdib.neurons.srm import SRM
+
+Array = npt.NDArray[Any]
+SURROGATES = {"boxcar": BOXCAR, "sigmoid": SIGMOID, "superspike": SUPERSPIKE}
+
+
+class FactorRings:
+    """Factors of the last steps of one lane.
+
+    Memory: (block + n_credited) * (sum over layers of n_basis * n_inputs + 2 n_neurons) numbers,
+    the last tau lists of active inputs, and the feedback matrices.
+
+    Args:
+        layout: of the backend that advances the encoder.
+        dtype: that it computes in.
+        matrices: random feedback to every hidden layer, (n_readout, n_hidden).
+        prior_logits: of the readout, (n_readout,).
+        n_credited: steps that the signal of one step credits.
+        block: K, factors that are written into the weights together.
+        warm_up: steps before the first update.
+        has_baseline: whether the running mean of the signal is taken off it.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        dtype: npt.DTypeLike,
+        matrices: Sequence[Array],
+        prior_logits: Array,
+        *,
+        n_credited: int,
+        block: int,
+        warm_up: int,
+        has_baseline: bool,
+    ) -> None:
+        n_slots = -(-(n_credited + block) // 8) * 8
+        self._values, self._lists = Sections(), Sections()
+        self.rings = np.zeros((len(layout.plan), N_RING_FIELDS), np.uint64)
+        for index in range(len(layout.plan)):
+            self._plan(layout, index, n_slots)
+        self.values = aligned_zeros(self._values.n_elements, dtype)
+        self.lists = np.zeros(self._lists.n_elements, np.int32)
+        self.coefficients = np.zeros(n_slots, np.float64)
+        self.scales = np.zeros(n_slots + 4, dtype)
+        self.places = np.zeros(n_slots + 4, np.uint64)
+        self.products = np.zeros((n_slots, n_slots), np.float64)
+        self.numbers = np.zeros(11, np.float64)
+        self.counts = np.zeros(11, np.int64)
+        self.counts[N_CREDITED], self.counts[N_BLOCK] = n_credited, block
+        self.counts[WARM_UP], self.counts[HAS_BASELINE] = warm_up, has_baseline
+        self.numbers[SCALE] = 1
+        for index, matrix in enumerate(matrices):
+            rows = self._values.view(self.values, index, MATRIX)
+            rows[:, : len(matrix)] = matrix.T
+        last = len(layout.plan) - 1
+        self._values.view(self.values, last, PRIOR)[: len(prior_logits)] = prior_logits
+
+    def _plan(self, layout: Layout, index: int, n_slots: int) -> None:
+        row, ring, add = layout.plan[index], self.rings[index], self._values.add
+        neuron = layout.encoder.layers[index].neuron
+        assert isinstance(neuron, SRM)
+        n_padded, n_neurons = int(row[N_PADDED]), int(row[N_NEURONS])
+        n_sources = int(row[N_INPUTS])
+        n_traces = int(row[N_BASIS]) * n_sources
+        learns, tau = neuron.learns_feedback, int(row[FEEDBACK_TAU]) + 1
+        is_readout = index == len(layout.plan) - 1
+        n_readout = int(layout.plan[-1, N_PADDED])
+        ring[TRACES] = add(index, TRACES, n_traces, n_slots)
+        ring[SIGNALS] = add(index, SIGNALS, n_slots, n_padded)
+        ring[PASTS] = add(index, PASTS, n_slots if learns else 0, n_padded)
+        ring[MATRIX] = add(index, MATRIX, 0 if is_readout else n_neurons, n_readout)
+        ring[WORKING] = add(index, WORKING, max(n_traces, n_padded))
+        ring[PRIOR] = add(index, PRIOR, n_padded if is_readout else 0)
+        ring[LEARNS_FEEDBACK] = learns
+        ring[SURROGATE] = SIGMOID if neuron.stochastic else SURROGATES[neuron.surrogate]
+        add = self._lists.add
+        ring[SOURCES] = add(index, SOURCES, int(row[TAU]), n_sources)
+        ring[SOURCE_COUNTS] = add(index, SOURCE_COUNTS, int(row[TAU]))
+        ring[OWN] = add(index, OWN, tau if learns else 0, n_neurons)
+        ring[OWN_COUNTS] = add(index, OWN_COUNTS, tau if learns else 0)
+
+    @property
+    def factors(self) -> tuple[Array, ...]:
+        """Arguments of the compiled functions, in their order."""
+        return (
+            self.rings, self.values, self.lists, self.coefficients, self.scales, self.places,
+        )  # fmt: skip
+
+    def arrays(self) -> dict[str, Array]:
+        """What changes, by name; the arrays are its own."""
+        return {
+            "factors.values": self.values,
+            "factors.lists": self.lists,
+            "factors.coefficients": self.coefficients,
+            "factors.products": self.products,
+            "factors.numbers": self.numbers,
+            "factors.counts": self.counts,
+        }

@@ -1,0 +1,399 @@
+"""Learning at every step on a CPU: the compiled ``score`` rule, weights touched once for K steps.
+
+The same updates as ``OnlineLearner`` with ``update_every`` 1, each of rank n_credited; their
+factors are written into the weights once for a block of K steps (``backends.numba_eprop``). In
+between, currents are put right, so spikes are those of an update at every step. Exact for SGD;
+an optimiser that divides by a running square of the gradient has no such factors.
+
+The decoder is asked, and learns, every ``decode_every`` steps; its loss holds until the next time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from streamvdib.backends import EncoderTrace, SpikeArray
+from streamvdib.backends.factor_rings import FactorRings
+from streamvdib.backends.numba_backend import NumbaBackend
+from streamvdib.backends.numba_eprop import (
+    BETA,
+    DECODER_SQUARE,
+    DIVERGED,
+    HAS_LOSS,
+    INFORMATION,
+    LARGEST_GRADIENT,
+    LARGEST_NORM,
+    LEARNING_RATE,
+    LOSS,
+    MEAN_RATE,
+    N_SEEN,
+    N_UPDATES,
+    NORM,
+    PRIOR_COST,
+    SCALE,
+    advance_learning,
+    update,
+    write_all,
+)
+from streamvdib.backends.numba_plan import BIAS, FEEDBACK_WEIGHTS, WEIGHTS
+from streamvdib.connections import Dense
+from streamvdib.encoder import EncoderState, LayerWeights, Weights
+from streamvdib.engine import Engine
+from streamvdib.errors import CheckpointError, ConfigurationError, LearningError, TargetError
+from streamvdib.input_steps import InputSteps
+from streamvdib.learning.decoder_step import DecoderStep
+from streamvdib.learning.feedback import feedback_name, initial_feedback
+from streamvdib.learning.learner_state import LARGEST_WEIGHT, Settings
+from streamvdib.learning.optimisers import SGD
+from streamvdib.learning.priors import BernoulliPrior
+from streamvdib.model import Model
+from streamvdib.neurons.srm import SRM
+from streamvdib.spike_window import SpikeWindow
+
+Target = npt.NDArray[np.float32]
+BLOCK = 16  # K
+WEIGHT_CHECK_EVERY = 100  # calls of ``learn``
+
+
+class DelayedBackend:
+    """The engine's compiled loops, learning in them.
+
+    ``advance`` is inference, for a learner that is paused: what is pending is written first.
+    Memory: ``FactorRings``.
+    """
+
+    def __init__(self, engine: Engine, rings: FactorRings) -> None:
+        inner = engine.backend
+        assert isinstance(inner, NumbaBackend)
+        self.engine, self.inner, self.rings = engine, inner, rings
+        self.live = live_weights(inner)
+        self.set_weights(engine.model.weights)
+
+    def advance(self, inputs: InputSteps) -> SpikeArray:
+        """See ``Backend``."""
+        self.settle()
+        return self.inner.advance(inputs)
+
+    def watch(self, inputs: InputSteps) -> EncoderTrace:
+        """See ``Backend``; learns from every step."""
+        inner, rings, n_steps = self.inner, self.rings, inputs.n_steps
+        sizes = [math.prod(shape) for shape in inner.encoder.layer_shapes]
+        if len(inputs.indices) and not (
+            inputs.indices.min() >= 0 and inputs.indices.max() < inner.encoder.n_inputs
+        ):
+            raise ConfigurationError(
+                f"active inputs must lie in 0 to {inner.encoder.n_inputs - 1}; "
+                f"got {inputs.indices.min()} to {inputs.indices.max()}"
+            )
+        spikes = np.empty(n_steps * sum(sizes), np.uint8)
+        potentials = np.empty(n_steps * sum(sizes), inner.network.memory.dtype)
+        advance_learning(
+            *inner.network, *inner._scratch, *rings.factors, rings.products, rings.numbers,
+            rings.counts, np.uint64(inner.step), inputs.offsets, inputs.indices, spikes, potentials,
+        )  # fmt: skip
+        inner.step += n_steps
+        ends = np.cumsum([0] + [n_steps * size for size in sizes])
+
+        def layer(values: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
+            return values[ends[index] : ends[index + 1]].reshape(n_steps, 1, sizes[index])
+
+        return EncoderTrace(
+            inputs,
+            tuple(layer(spikes, index) for index in range(len(sizes))),
+            tuple(layer(potentials, index) for index in range(len(sizes))),
+        )
+
+    def update(self) -> None:
+        """Make the update that waits for the loss."""
+        rings = self.rings
+        update(*self.inner.network, *rings.factors, rings.products, rings.numbers, rings.counts)
+
+    def settle(self) -> None:
+        """Bring the weights up to date, and begin anew with empty rings."""
+        if self.rings.counts[N_SEEN]:
+            self.update()
+            write_all(*self.inner.network, *self.rings.factors, self.rings.counts)
+
+    def state(self) -> EncoderState:
+        """See ``Backend``."""
+        return self.inner.state()
+
+    def restore(self, state: EncoderState) -> None:
+        """See ``Backend``."""
+        self.inner.restore(state)
+
+    def set_weights(self, weights: Weights) -> None:
+        """See ``Backend``; the engine's model shows the weights in use from then on."""
+        if weights is not self.live:
+            self.inner.set_weights(weights)
+            self.engine.model = self.engine.model.with_weights(self.live)
+
+
+class DelayedLearner:
+    """The ``Learner`` of one stream on a CPU that learns at every step.
+
+    Memory: the factors of n_credited + K steps, and what the decoder's optimiser remembers.
+
+    Args:
+        model: the engine's own; its decoder changes in place.
+        settings: rule, optimisers, rates; see ``can_delay``.
+        decode_every: steps between losses and updates of the decoder.
+        n_credited: steps that a loss credits; the decoder's window if None.
+        block: K.
+        warm_up: steps after a start or restart before the first update.
+        seed: of random feedback.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        settings: Settings,
+        *,
+        decode_every: int = 1,
+        n_credited: int | None = None,
+        block: int = BLOCK,
+        warm_up: int = 0,
+        seed: int = 0,
+    ) -> None:
+        if why := why_not_delayed(model, settings):
+            raise ConfigurationError(f"learning at every step as compiled loops requires {why}")
+        if min(decode_every, block, n_credited or 1) < 1:
+            raise ConfigurationError(
+                "decode_every, n_credited and block must be at least 1 step; "
+                f"got {decode_every}, {n_credited}, {block}"
+            )
+        self.model, self.settings, self.update_every = model, settings, decode_every
+        self.n_credited, self.block, self.warm_up = n_credited or model.tau_d, block, warm_up
+        generator = torch.Generator().manual_seed(seed)
+        self.feedback = initial_feedback(model.encoder, settings.rule.feedback, generator)
+        self.decoder = DecoderStep(model, settings.decoder_optimiser)
+        self.learning_rate = settings.learning_rate
+        self.decoder_learning_rate = settings.decoder_learning_rate or settings.learning_rate
+        self.beta = settings.rule.beta
+        self.is_paused, self.n_calls = False, 0
+        self.backend: DelayedBackend | None = None
+        self._loss = math.nan
+
+    @property
+    def paused(self) -> bool:
+        """Whether it only looks on."""
+        return self.is_paused
+
+    @property
+    def generation(self) -> int:
+        """Updates of the encoder so far."""
+        return 0 if self.backend is None else int(self.backend.rings.counts[N_UPDATES])
+
+    def attach(self, engine: Engine) -> None:
+        """Learn in the loops of this engine from now on; call it once for every engine.
+
+        Raises:
+            ConfigurationError: the engine runs other loops, or several lanes.
+        """
+        if isinstance(engine.backend, DelayedBackend):
+            return
+        if why := why_not_on(engine):
+            raise ConfigurationError(f"learning at every step as compiled loops requires {why}")
+        assert isinstance(engine.backend, NumbaBackend)
+        rings = self._rings(engine.backend)
+        if self.backend is not None:
+            self.backend.settle()
+            for name, array in self.backend.rings.arrays().items():
+                rings.arrays()[name][...] = array
+        self.backend = engine.backend = DelayedBackend(engine, rings)
+        self._set_numbers()
+
+    def watch(self, trace: EncoderTrace) -> None:
+        """See ``Learner``: the loops have learned already."""
+        self._set_numbers()
+
+    def learn(self, window: SpikeWindow, target: Target | None, end_us: int) -> Weights | None:
+        """See ``Learner``: the loss of this window, for this step and until the next call.
+
+        Raises:
+            TargetError: the target has another shape or is not finite.
+            LearningError: an update was not finite; the last good weights are in place, and
+                the learner is paused.
+        """
+        backend = self._attached()
+        numbers, counts = backend.rings.numbers, backend.rings.counts
+        if target is None:
+            counts[HAS_LOSS] = 0
+            return None
+        self._check(target)
+        self._set_numbers()
+        loss, square = self.decoder.loss(window, target)
+        if not (math.isfinite(loss) and square <= LARGEST_GRADIENT**2) or counts[DIVERGED]:
+            return self._diverged(loss, math.sqrt(square))
+        numbers[LOSS], numbers[DECODER_SQUARE], counts[HAS_LOSS] = loss, square, 1
+        self._loss = loss
+        backend.update()
+        if counts[DIVERGED]:
+            return self._diverged(loss, float(numbers[NORM]))
+        if counts[N_SEEN] > self.warm_up:
+            self.decoder.update(self.decoder_learning_rate * float(numbers[SCALE]))
+        self.n_calls += 1
+        if self.n_calls % WEIGHT_CHECK_EVERY == 0:
+            self._check_weights()
+        return backend.live
+
+    def restart(self) -> None:
+        """See ``Learner``."""
+        self._attached().settle()
+
+    def pause(self) -> None:
+        """Stop changing weights."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Learn again, from the next steps on."""
+        self.is_paused = False
+
+    def settle(self) -> None:
+        """Write what is pending into the weights, for those who read them."""
+        self._attached().settle()
+
+    def metrics(self) -> dict[str, float]:
+        """Of the last update: nats, gradient norm where gradients are clipped."""
+        numbers = self._attached().rings.numbers
+        return {
+            "updates": float(self.generation),
+            "learning_rate": self.learning_rate,
+            "beta": self.beta,
+            "decoder_nats": self._loss,
+            "information_nats_per_step": float(numbers[INFORMATION]),
+            "gradient_norm": float(numbers[NORM]),
+        }
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """See ``Learner``; the factors that are pending are among them."""
+        arrays = self._attached().rings.arrays()
+        rates = [self.learning_rate, self.decoder_learning_rate, self.beta, self._loss]
+        return (
+            {name: torch.from_numpy(array) for name, array in arrays.items()}
+            | self.decoder.tensors()
+            | {
+                "rates": torch.tensor(rates, dtype=torch.float64),
+                "numbers": torch.tensor([self.n_calls, int(self.is_paused)]),
+            }
+        )
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """See ``Learner``."""
+        arrays = self._attached().rings.arrays()
+        for name, array in arrays.items():
+            if name not in tensors or tuple(tensors[name].shape) != array.shape:
+                raise CheckpointError(
+                    f"a learner's state requires {name} as this model and rule have it; "
+                    "the checkpoint is of another"
+                )
+        self.decoder.load_tensors(tensors)
+        for name, array in arrays.items():
+            array[...] = tensors[name].numpy()
+        self.learning_rate, self.decoder_learning_rate, self.beta, self._loss = tensors[
+            "rates"
+        ].tolist()
+        self.n_calls, self.is_paused = int(tensors["numbers"][0]), bool(tensors["numbers"][1])
+
+    def _attached(self) -> DelayedBackend:
+        if self.backend is None:
+            raise ConfigurationError("a learner in compiled loops must be attached to its engine")
+        return self.backend
+
+    def _rings(self, inner: NumbaBackend) -> FactorRings:
+        rule, n_hidden = self.settings.rule, len(self.model.encoder.layers) - 1
+        some = torch.zeros(self.model.encoder.n_outputs, dtype=torch.float64)
+        logits = rule.prior.logits({}, some).expand(len(some))
+        rings = FactorRings(
+            inner.layout,
+            inner.network.memory.dtype,
+            [self.feedback[feedback_name(index)].numpy() for index in range(n_hidden)],
+            logits.numpy(),
+            n_credited=self.n_credited,
+            block=self.block,
+            warm_up=self.warm_up,
+            has_baseline=rule.baseline == "mean",
+        )
+        rings.numbers[PRIOR_COST] = float(torch.nn.functional.softplus(logits).sum())
+        rings.numbers[MEAN_RATE] = rule.baseline_rate
+        return rings
+
+    def _set_numbers(self) -> None:
+        numbers = self._attached().rings.numbers
+        numbers[BETA], numbers[LEARNING_RATE] = self.beta, self.learning_rate
+        numbers[LARGEST_NORM] = self.settings.largest_norm
+
+    def _diverged(self, loss: float, norm: float) -> None:
+        self._attached().rings.counts[DIVERGED] = 0
+        self.is_paused = True
+        raise LearningError(
+            f"a gradient must be finite and at most {LARGEST_GRADIENT:g}; got a norm of {norm:g} "
+            f"at a decoder loss of {loss:g} nats. The last good weights are in place; "
+            "use a smaller learning rate or clipping."
+        )
+
+    def _check_weights(self) -> None:
+        largest = max(float(t.abs().max()) for w in self._attached().live for _, t in w.tensors())
+        if not largest <= LARGEST_WEIGHT:
+            self.is_paused = True
+            raise LearningError(
+                f"weights must be finite and at most {LARGEST_WEIGHT:g}; got {largest:g}. "
+                "Use a smaller learning rate or clipping."
+            )
+
+    def _check(self, target: Target) -> None:
+        expected = (1, *self.model.decoder_shape.output_shape)
+        if tuple(target.shape) != expected:
+            raise TargetError(f"a target must have shape {expected}; got {tuple(target.shape)}")
+        if not np.isfinite(target).all():
+            raise TargetError("a target must be finite; got nan or inf")
+
+
+def why_not_delayed(model: Model, settings: Settings) -> str:
+    """What this rule and model lack for ``DelayedLearner``; empty where nothing is lacking."""
+    rule, layers = settings.rule, model.encoder.layers
+    demands = {
+        "the estimator 'score'": rule.estimator == "score",
+        "a fixed Bernoulli prior": isinstance(rule.prior, BernoulliPrior),
+        "the baseline 'mean' or 'none'": rule.baseline in ("mean", "none"),
+        "the optimiser 'sgd' for the encoder": settings.encoder_optimiser == SGD(),
+        "dense layers": all(isinstance(layer.connection, Dense) for layer in layers),
+        "SRM neurons": all(isinstance(layer.neuron, SRM) for layer in layers),
+        "random feedback with instantaneous credit for hidden layers": len(layers) == 1
+        or (rule.feedback, rule.credit) == ("random", "instantaneous"),
+    }
+    return ", ".join(demand for demand, is_met in demands.items() if not is_met)
+
+
+def why_not_on(engine: Engine) -> str:
+    """What an engine lacks for ``DelayedLearner``; empty where nothing is lacking."""
+    if not isinstance(engine.backend, (NumbaBackend, DelayedBackend)):
+        return "the numba backend"
+    return "" if engine.n_lanes == 1 else f"one lane; this engine has {engine.n_lanes}"
+
+
+def live_weights(backend: NumbaBackend) -> Weights:
+    """The weights that the compiled loops use, as tensors over their own memory."""
+    layout, constants = backend.layout, backend.network.constants
+    weights = []
+    for index, shape in enumerate(backend.encoder.layer_shapes):
+        n_neurons = math.prod(shape)
+        synapses, bias, feedback = (
+            layout.constants.view(constants, index, name)[..., :n_neurons]
+            for name in (WEIGHTS, BIAS, FEEDBACK_WEIGHTS)
+        )
+        weights.append(
+            LayerWeights(
+                torch.from_numpy(synapses.transpose(1, 0, 2)),
+                torch.from_numpy(feedback),
+                torch.from_numpy(bias),
+            )
+        )
+    return tuple(weights)
