@@ -33,6 +33,7 @@ from streamvdib.backends.numba_factors import (
     SURROGATE,
     TRACES,
     WORKING,
+    Factors,
 )
 from streamvdib.backends.numba_plan import (
     FEEDBACK_TAU,
@@ -126,11 +127,11 @@ class FactorRings:
         ring[OWN_COUNTS] = add(index, OWN_COUNTS, tau if learns else 0)
 
     @property
-    def factors(self) -> tuple[Array, ...]:
+    def factors(self) -> Factors:
         """Arguments of the compiled functions, in their order."""
-        return (
-            self.rings, self.values, self.lists, self.coefficients, self.scales, self.places,
-        )  # fmt: skip
+        return Factors(
+            self.rings, self.values, self.lists, self.coefficients, self.scales, self.places
+        )
 
     def arrays(self) -> dict[str, Array]:
         """What changes, by name; the arrays are its own."""

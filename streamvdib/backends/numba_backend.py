@@ -132,12 +132,12 @@ class NumbaBackend:
 def _scratch(layout: Layout, n_lanes: int) -> Scratch:
     widest = layout.n_padded
     n_rows = n_lanes * max(1, SCRATCH_SPIKES // (widest * n_lanes))
-    n_sides = min(2, len(layout.plan) - 1)
+    n_sides = min(2, len(layout.plan))
     return Scratch(
         np.zeros(widest, np.float32),
-        np.zeros((max(n_sides, 1), n_rows), np.int64),
-        np.zeros((max(n_sides, 1), n_rows), np.int64),
-        np.zeros((max(n_sides, 1), n_rows * widest + 1), np.int32),
+        np.zeros((n_sides, n_rows), np.int64),
+        np.zeros((n_sides, n_rows), np.int64),
+        np.zeros((n_sides, n_rows * widest + 1), np.int32),
     )
 
 

@@ -11,6 +11,7 @@ weights with those of a block of steps (module ``numba_factors``). One lane, den
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -194,7 +195,7 @@ def _update(
 
 
 @part
-def _centred(numbers: Numbers, counts: Counts) -> float:
+def _centred(numbers: Numbers, counts: Counts) -> Any:
     """The common signal less its running mean of earlier updates; the first has itself as mean."""
     common = numbers[LOSS] + numbers[BETA] * numbers[INFORMATION]
     if counts[HAS_BASELINE] == 0:

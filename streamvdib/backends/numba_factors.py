@@ -10,7 +10,7 @@ only, and W is read and written once for many steps. What is skipped is exactly 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -252,7 +252,7 @@ def _sum_past(
 
 
 @part
-def dot(a: Floats, p: Size, b: Floats, q: Size, n: Size) -> float:
+def dot(a: Floats, p: Size, b: Floats, q: Size, n: Size) -> Any:
     """Sum of products of n numbers, a multiple of 8, as eight sums side by side."""
     s0, s1, s2, s3 = a[p] * 0, a[p] * 0, a[p] * 0, a[p] * 0
     s4, s5, s6, s7 = s0, s0, s0, s0

@@ -1,8 +1,4 @@
-"""One decoding that learns: the loss of a window, and an update of the decoder from it.
-
-Linear and MLP decoders under SGD have compiled loops that touch only what is active; any other
-decoder or optimiser goes through torch.
-"""
+"""One decoding that learns: the loss of a window, and an update of the decoder from it."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ class DelayedBackend:
         spikes = np.empty(n_steps * sum(sizes), np.uint8)
         potentials = np.empty(n_steps * sum(sizes), inner.network.memory.dtype)
         advance_learning(
-            *inner.network, *inner._scratch, *rings.factors, rings.products, rings.numbers,
+            *inner.network, *inner._scratch, rings.rings, rings.values, rings.lists,
+            rings.coefficients, rings.scales, rings.places, rings.products, rings.numbers,
             rings.counts, np.uint64(inner.step), inputs.offsets, inputs.indices, spikes, potentials,
         )  # fmt: skip
         inner.step += n_steps
@@ -231,12 +232,12 @@ class DelayedLearner:
         self._set_numbers()
         loss, square = self.decoder.loss(window, target)
         if not (math.isfinite(loss) and square <= LARGEST_GRADIENT**2) or counts[DIVERGED]:
-            return self._diverged(loss, math.sqrt(square))
+            raise self._diverged(loss, math.sqrt(square))
         numbers[LOSS], numbers[DECODER_SQUARE], counts[HAS_LOSS] = loss, square, 1
         self._loss = loss
         backend.update()
         if counts[DIVERGED]:
-            return self._diverged(loss, float(numbers[NORM]))
+            raise self._diverged(loss, float(numbers[NORM]))
         if counts[N_SEEN] > self.warm_up:
             self.decoder.update(self.decoder_learning_rate * float(numbers[SCALE]))
         self.n_calls += 1
@@ -330,10 +331,10 @@ class DelayedLearner:
         numbers[BETA], numbers[LEARNING_RATE] = self.beta, self.learning_rate
         numbers[LARGEST_NORM] = self.settings.largest_norm
 
-    def _diverged(self, loss: float, norm: float) -> None:
+    def _diverged(self, loss: float, norm: float) -> LearningError:
         self._attached().rings.counts[DIVERGED] = 0
         self.is_paused = True
-        raise LearningError(
+        return LearningError(
             f"a gradient must be finite and at most {LARGEST_GRADIENT:g}; got a norm of {norm:g} "
             f"at a decoder loss of {loss:g} nats. The last good weights are in place; "
             "use a smaller learning rate or clipping."
