@@ -154,7 +154,7 @@ def test_the_end_is_told(make_server) -> None:
 def test_a_frozen_service_is_seen_and_seen_again_when_it_goes_on() -> None:
     """SIGSTOP: the connection stands and no error is ever told; only heartbeats are missed."""
     with measures.fake_service("--rate", "100") as service, FrameClient(service.data) as client:
-        receive_one(client)
+        wait_for_subscription(client)
         service.process.send_signal(signal.SIGSTOP)
         try:
             wait_for_state(client, "silent")
@@ -166,6 +166,6 @@ def test_a_frozen_service_is_seen_and_seen_again_when_it_goes_on() -> None:
 
 def test_a_dead_service_is_seen() -> None:
     with measures.fake_service("--rate", "100") as service, FrameClient(service.data) as client:
-        receive_one(client)
+        wait_for_subscription(client)
         service.process.kill()
         wait_for_state(client, "silent")

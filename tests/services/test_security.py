@@ -26,7 +26,7 @@ from streamvdib.services.keys import (
     read_public_key,
     write_key_pair,
 )
-from waiting import receive_one, receive_until, until
+from waiting import receive_one, until, wait_for_state, wait_for_subscription
 
 from streamvdib.errors import ConfigurationError, ServiceError
 
@@ -130,10 +130,12 @@ def test_a_key_taken_off_the_list_is_cut_off_by_a_reload(make_server, folder) ->
     address = server.service.data_address
     with FrameClient(address, server_key=server_key(folder), keys=keys) as client:
         receive_one(client)
+        wait_for_subscription(client)
         (folder / "clients").write_text("")
         server.reload_keys()
         until(lambda: server.service.publisher.n_resets == 1)
-        receive_until(client, lambda _: client.tracker.state == "silent")
+        until(lambda: client.receive(0.5) is None)  # what was under way may still come
+        wait_for_state(client, "silent")
         assert client.receive(0.5) is None
 
 
