@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamvdib.commands.safety import Guardian
+from streamvdib.commands.watching import Guardian
 from streamvdib.session import Session
 from streamvdib.session_log import SessionLog
 from streamvdib.shedding import Bounds, Shedding

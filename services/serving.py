@@ -144,24 +144,16 @@ def allowed_models(folder: str | None) -> list[str]:
 
 
 def _opened(arguments: argparse.Namespace, uri: str) -> EventSource:
-    size = sensor_size(arguments.sensor_size)
-    options = format_options(arguments.option)
+    given: dict[str, Any] = {
+        "sensor_size": sensor_size(arguments.sensor_size),
+        "lenient": arguments.lenient,
+        "packet_us": arguments.packet_us,
+        **format_options(arguments.option),
+    }
     if Path(uri).exists() and (arguments.loop or Path(uri).is_dir()):
-        entries = find_entries(
-            uri,
-            sensor_size=size,
-            lenient=arguments.lenient,
-            packet_us=arguments.packet_us,
-            **options,
-        )
+        entries = find_entries(uri, **given)
         return Playlist(entries, Order(loop=arguments.loop, gap_us=arguments.gap_us))
-    return open_source(
-        uri,
-        sensor_size=size,
-        lenient=arguments.lenient,
-        packet_us=arguments.packet_us,
-        **options,
-    )
+    return open_source(uri, **given)
 
 
 def _server_options(arguments: argparse.Namespace, guest: KeyPair | None) -> ServerOptions:

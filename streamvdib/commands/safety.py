@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from streamvdib.commands.watching import Guardian as Guardian
+from streamvdib.commands.watching import Guardian
 from streamvdib.errors import ConfigurationError
 from streamvdib.signals import Signals, Stopped
 from streamvdib.supervisor import Heartbeat
@@ -80,7 +80,11 @@ def add_limit_arguments(group: argparse._ArgumentGroup) -> None:
 
 def check_limit_arguments(arguments: argparse.Namespace) -> None:
     """Raise ``ConfigurationError`` for limits that cannot be meant."""
-    for name in ("shed_lag_ms", "memory_mb"):
+    _check_not_negative(arguments, "shed_lag_ms", "memory_mb")
+
+
+def _check_not_negative(arguments: argparse.Namespace, *names: str) -> None:
+    for name in names:
         if not 0 <= getattr(arguments, name) < float("inf"):
             raise ConfigurationError(
                 f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
@@ -93,11 +97,7 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--resume requires --checkpoint DIR, the folder to go on from")
     if arguments.fall_back and not arguments.resume:
         raise ConfigurationError("--fall-back says how to resume; it requires --resume")
-    for name in ("source_stall_s", "decoder_stall_s"):
-        if not 0 <= getattr(arguments, name) < float("inf"):
-            raise ConfigurationError(
-                f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
-            )
+    _check_not_negative(arguments, "source_stall_s", "decoder_stall_s")
     if not 0 <= arguments.checkpoint_every_s < float("inf"):
         raise ConfigurationError(
             f"--checkpoint-every-s must be 0 or more seconds; got {arguments.checkpoint_every_s}"
