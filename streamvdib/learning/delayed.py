@@ -46,13 +46,14 @@ from streamvdib.backends.numba_plan import BIAS, FEEDBACK_WEIGHTS, WEIGHTS
 from streamvdib.connections import Dense
 from streamvdib.encoder import EncoderState, LayerWeights, Weights
 from streamvdib.engine import Engine
-from streamvdib.errors import CheckpointError, ConfigurationError, LearningError, TargetError
+from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.input_steps import InputSteps
 from streamvdib.learning.decoder_step import DecoderStep
 from streamvdib.learning.feedback import feedback_name, initial_feedback
-from streamvdib.learning.learner_state import LARGEST_WEIGHT, Settings
+from streamvdib.learning.learner_state import Settings, check_sizes
 from streamvdib.learning.optimisers import SGD
 from streamvdib.learning.priors import BernoulliPrior
+from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
 from streamvdib.neurons.srm import SRM
 from streamvdib.spike_window import SpikeWindow
@@ -228,7 +229,7 @@ class DelayedLearner:
         if target is None:
             counts[HAS_LOSS] = 0
             return None
-        self._check(target)
+        check_target(target, (1, *self.model.decoder_shape.output_shape))
         self._set_numbers()
         loss, square = self.decoder.loss(window, target)
         if not (math.isfinite(loss) and square <= LARGEST_GRADIENT**2) or counts[DIVERGED]:
@@ -341,20 +342,11 @@ class DelayedLearner:
         )
 
     def _check_weights(self) -> None:
-        largest = max(float(t.abs().max()) for w in self._attached().live for _, t in w.tensors())
-        if not largest <= LARGEST_WEIGHT:
+        try:
+            check_sizes(t for w in self._attached().live for _, t in w.tensors())
+        except LearningError:
             self.is_paused = True
-            raise LearningError(
-                f"weights must be finite and at most {LARGEST_WEIGHT:g}; got {largest:g}. "
-                "Use a smaller learning rate or clipping."
-            )
-
-    def _check(self, target: Target) -> None:
-        expected = (1, *self.model.decoder_shape.output_shape)
-        if tuple(target.shape) != expected:
-            raise TargetError(f"a target must have shape {expected}; got {tuple(target.shape)}")
-        if not np.isfinite(target).all():
-            raise TargetError("a target must be finite; got nan or inf")
+            raise
 
 
 def why_not_delayed(model: Model, settings: Settings) -> str:

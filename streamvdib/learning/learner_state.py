@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -140,12 +140,7 @@ class LearnerState:
 
     def check_weights(self) -> None:
         """Raise ``LearningError`` where a weight is not finite or beyond ``LARGEST_WEIGHT``."""
-        largest = max(float(tensor.abs().max()) for tensor in self.encoder.values())
-        if not largest <= LARGEST_WEIGHT:
-            raise LearningError(
-                f"weights must be finite and at most {LARGEST_WEIGHT:g}; got {largest:g}. "
-                "Use a smaller learning rate or clipping."
-            )
+        check_sizes(self.encoder.values())
 
     def tensors(self) -> Tensors:
         """Everything that changes, by name (the decoder's weights included)."""
@@ -192,3 +187,13 @@ def _copy(name: str, into: Tensor, tensors: Mapping[str, Tensor]) -> None:
             "The checkpoint is of another model or rule."
         )
     into.copy_(tensors[name])
+
+
+def check_sizes(weights: Iterable[Tensor]) -> None:
+    """Raise ``LearningError`` where a weight is not finite or beyond ``LARGEST_WEIGHT``."""
+    largest = max(float(tensor.abs().max()) for tensor in weights)
+    if not largest <= LARGEST_WEIGHT:
+        raise LearningError(
+            f"weights must be finite and at most {LARGEST_WEIGHT:g}; got {largest:g}. "
+            "Use a smaller learning rate or clipping."
+        )

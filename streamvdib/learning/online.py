@@ -17,11 +17,12 @@ from torch import Tensor
 
 from streamvdib.backends import EncoderTrace
 from streamvdib.encoder import LayerWeights, Weights
-from streamvdib.errors import CheckpointError, ConfigurationError, LearningError, TargetError
+from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.learning.gradients import Span
 from streamvdib.learning.learner_state import LearnerState, Outcome, Settings
 from streamvdib.learning.records import Records
 from streamvdib.learning.sequence import srm_of
+from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
@@ -113,7 +114,8 @@ class OnlineLearner:
         n_held = self.records.n_held
         if target is None or n_held == 0 or self.records.n_seen <= self.warm_up:
             return None
-        self._check(target)
+        output_shape = self.state.model.decoder_shape.output_shape
+        check_target(target, (self.records.n_lanes, *output_shape))
         some = self.state.weights[-1].bias
         sequences = self.records.sequences(some.dtype, some.device)
         span = Span(max(0, n_held - self.n_credited), max(0, n_held - self.records.n_new))
@@ -183,14 +185,6 @@ class OnlineLearner:
         self.learning_rate, self.decoder_learning_rate, self.beta = tensors["rates"].tolist()
         self.generation = int(tensors["numbers"][0])
         self.is_paused = bool(tensors["numbers"][1])
-
-    def _check(self, target: Target) -> None:
-        model = self.state.model
-        expected = (self.records.n_lanes, *model.decoder_shape.output_shape)
-        if tuple(target.shape) != expected:
-            raise TargetError(f"a target must have shape {expected}; got {tuple(target.shape)}")
-        if not np.isfinite(target).all():
-            raise TargetError("a target must be finite; got nan or inf")
 
 
 def _trace_steps(model: Model) -> int:

@@ -79,10 +79,7 @@ class TargetGate:
             value = np.asarray(target, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise TargetError(f"a target must be numbers; {error}") from None
-        if value.shape != self.shape:
-            raise TargetError(f"a target must have shape {self.shape}; got {value.shape}")
-        if not bool(np.isfinite(value).all()):
-            raise TargetError("a target must be finite; got nan or inf")
+        check_target(value, self.shape)
         now_us, newest_us = self._now_us, self._waiting[-1][0] if self._waiting else None
         if now_us is not None and not -self.max_age_us <= t_us - now_us <= self.max_ahead_us:
             raise TargetError(
@@ -92,3 +89,11 @@ class TargetGate:
         if newest_us is not None and t_us < newest_us:
             raise TargetError(f"targets must come in order of time; got {t_us} after {newest_us}")
         return value.copy()
+
+
+def check_target(target: Target, shape: tuple[int, ...]) -> None:
+    """Raise ``TargetError`` where a target has another shape, or is not finite."""
+    if tuple(target.shape) != shape:
+        raise TargetError(f"a target must have shape {shape}; got {tuple(target.shape)}")
+    if not np.isfinite(target).all():
+        raise TargetError("a target must be finite; got nan or inf")
