@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -140,24 +140,24 @@ def packets(file: BinaryIO, container: Container, stream: int) -> Iterator[tuple
         container: its header.
         stream: its number.
     """
-    end = _end_of_packets(file, container)
-    known = {one.number for one in container.streams}
-    offset = container.first_packet
-    file.seek(offset)
-    while offset + _PACKET.size <= end:
-        found, size = _PACKET.unpack(file.read(_PACKET.size))
-        after = offset + _PACKET.size + size
-        if found not in known or size > MAX_PACKET_BYTES or after > end:
-            return
+    for offset, found, size in _walk(file, container):
         if found == stream:
             yield offset, file.read(size)
-        else:
-            file.seek(after)
-        offset = after
 
 
 def find_end(file: BinaryIO, container: Container) -> End:
     """Where whole packets end: at the table of a whole file."""
+    walk = _walk(file, container)
+    while True:
+        try:
+            next(walk)
+        except StopIteration as over:
+            end: End = over.value
+            return end
+
+
+def _walk(file: BinaryIO, container: Container) -> Generator[tuple[int, int, int], None, End]:
+    """Offset, stream and size of every whole packet; the file then stands at what it holds."""
     end = _end_of_packets(file, container)
     known = {one.number for one in container.streams}
     offset = container.first_packet
@@ -170,6 +170,7 @@ def find_end(file: BinaryIO, container: Container) -> End:
             break
         if offset + _PACKET.size + size > end:
             break
+        yield offset, found, size
         offset += _PACKET.size + size
     was_closed = container.table_at != NO_TABLE
     if not fault and (offset < end or (was_closed and container.table_at > end)):

@@ -40,6 +40,12 @@ def read_or_refuse(path: Path, **options: object) -> EventArray | None:
     return events
 
 
+def flip_bits(content: bytearray, data: st.DataObject) -> None:
+    for _ in range(data.draw(st.integers(1, 8))):
+        bit = data.draw(st.integers(0, 8 * len(content) - 1))
+        content[bit // 8] ^= 1 << bit % 8
+
+
 @pytest.mark.parametrize("name", BY_BYTES)
 @FUZZED
 @given(data=st.data())
@@ -48,9 +54,7 @@ def test_flipped_bits_give_good_events_or_one_error(
 ) -> None:
     written = BY_BYTES[name]
     content = bytearray(written.write(some_events(written.size, n_events=40), written.size))
-    for _ in range(data.draw(st.integers(1, 8))):
-        bit = data.draw(st.integers(0, 8 * len(content) - 1))
-        content[bit // 8] ^= 1 << bit % 8
+    flip_bits(content, data)
     path = tmp_path / "fuzzed"
     path.write_bytes(content)
     read_or_refuse(path)
@@ -68,9 +72,7 @@ def test_flipped_bits_of_aedat4_give_good_events_or_one_error(
     if not path.exists():
         write_aedat4(path, some_events(size, n_events=40), size, False, compression)
     content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 8))):
-        bit = data.draw(st.integers(0, 8 * len(content) - 1))
-        content[bit // 8] ^= 1 << bit % 8
+    flip_bits(content, data)
     fuzzed = tmp_path / "fuzzed"
     fuzzed.write_bytes(content)
     read_or_refuse(fuzzed)
