@@ -357,6 +357,7 @@ def why_not_delayed(model: Model, settings: Settings) -> str:
         "a fixed Bernoulli prior": isinstance(rule.prior, BernoulliPrior),
         "the baseline 'mean' or 'none'": rule.baseline in ("mean", "none"),
         "the optimiser 'sgd' for the encoder": settings.encoder_optimiser == SGD(),
+        f"a divergence_norm of {LARGEST_GRADIENT:g}": settings.divergence_norm == LARGEST_GRADIENT,
         "dense layers": all(isinstance(layer.connection, Dense) for layer in layers),
         "SRM neurons": all(isinstance(layer.neuron, SRM) for layer in layers),
         "random feedback with instantaneous credit for hidden layers": len(layers) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,9 @@ def test_what_the_loops_do_not_know_is_named() -> None:
     model = tiny_model((5,), 3, tau_d=4)
     with pytest.raises(ConfigurationError, match=r"the estimator 'score', .*'sgd'"):
         DelayedLearner(model, Settings(Rule()))
+
+
+def test_a_limit_that_the_loops_would_not_hold_is_refused() -> None:
+    chosen = replace(settings(), divergence_norm=1e9)
+    with pytest.raises(ConfigurationError, match=r"a divergence_norm of 1e\+06"):
+        DelayedLearner(tiny_model((5,), 3, tau_d=4), chosen)
