@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from streamvdib.learning.decoder_signal import DecoderSignal, decoder_signal
-from streamvdib.learning.optimisers import Optimiser, OptimiserState, gradient_norm
+from streamvdib.learning.optimisers import Optimiser, OptimiserState, gradient_norm, update_module
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
@@ -42,8 +42,8 @@ class DecoderStep:
         if self._signal is None:
             return
         with torch.no_grad():
-            parameters = {name: p.data for name, p in self.model.decoder.named_parameters()}
-            self.optimiser.update(parameters, self._signal.gradients, self.memory, learning_rate)
+            decoder, gradients = self.model.decoder, self._signal.gradients
+            update_module(self.optimiser, decoder, gradients, self.memory, learning_rate)
         self._signal = None
 
     def tensors(self) -> dict[str, Tensor]:

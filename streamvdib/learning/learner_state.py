@@ -27,6 +27,7 @@ from streamvdib.learning.optimisers import (
     OptimiserState,
     clip,
     gradient_norm,
+    update_module,
 )
 from streamvdib.learning.rule import Rule
 from streamvdib.learning.sequence import LayerSequence
@@ -121,10 +122,13 @@ class LearnerState:
         settings.encoder_optimiser.update(
             self.encoder | self.learned, encoder, self.encoder_memory, learning_rate
         )
-        parameters = dict(self.model.decoder.named_parameters())
-        values = {name: parameter.data for name, parameter in parameters.items()}
-        settings.decoder_optimiser.update(values, decoder, self.decoder_memory, decoder_rate)
-        torch.autograd.graph.increment_version(parameters.values())  # torch sees no write to .data
+        update_module(
+            settings.decoder_optimiser,
+            self.model.decoder,
+            decoder,
+            self.decoder_memory,
+            decoder_rate,
+        )
 
     def _check(self, norm: Tensor, found: Estimate) -> None:
         if norm.is_meta:  # a tensor without a value, for checks of placement

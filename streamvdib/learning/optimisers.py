@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from streamvdib.errors import ConfigurationError
 from streamvdib.learning.fused import can_fuse, fused_adam
@@ -132,3 +132,17 @@ def clip(gradients: Tensors, norm: Tensor, largest: float) -> None:
     """Scale all gradients in place so that their common norm is at most ``largest``."""
     scale = torch.clamp(largest / (norm + 1e-12), max=1.0)
     torch._foreach_mul_(list(gradients.values()), scale)
+
+
+def update_module(
+    optimiser: Optimiser,
+    module: nn.Module,
+    gradients: Tensors,
+    memory: OptimiserState,
+    learning_rate: float,
+) -> None:
+    """Update a module's parameters in place; torch, which sees no write to .data, is told."""
+    parameters = dict(module.named_parameters())
+    values = {name: parameter.data for name, parameter in parameters.items()}
+    optimiser.update(values, gradients, memory, learning_rate)
+    torch.autograd.graph.increment_version(parameters.values())
