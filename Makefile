@@ -1,4 +1,4 @@
-# make demo: set up and run the main job. make test: set up, lint, types, tests.
+# make demo: set up and run the main job, on RECORDING=FILE if one is given. make test: set up, lint, types, tests.
 # make test-long: the tests that take more than ten seconds each, and those with other programs as peers.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
-	$(BIN)/python -m streamvdib demo --out out/demo
+	$(BIN)/python -m streamvdib demo --out out/demo $(RECORDING)
 
 test: lint types
 	$(BIN)/python -m pytest -q -m "not slow and not soak and not peer" $(PYTEST_ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DEMO_RECORDINGS = Path(__file__).resolve().parents[1] / "recordings" / "demo"
 SHEET_TIMES_MS = (50, 100, 200, 300)
 SCALE = 3
+UNKNOWN = -1  # label of a recording that is in no data set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=Path,
         default=DEMO_RECORDINGS,
-        help="a folder of recordings that `streamvdib datasets` knows (the package's own)",
+        help="a recording, or a folder that `streamvdib datasets` knows (the package's own)",
     )
     parser.add_argument("--model", default="nmnist", help="a name or a file (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="(%(default)s)")
@@ -42,18 +44,29 @@ def execute(arguments: argparse.Namespace) -> int:
     from streamvdib.errors import ConfigurationError
     from streamvdib.model import load_model
 
-    from ..datasets import open_dataset
-
     torch.set_num_threads(1)
     if arguments.limit < 1:
         raise ConfigurationError(f"--limit must be at least 1; got {arguments.limit}")
     model = load_model(arguments.model)
-    recordings = list(open_dataset(arguments.recordings).recordings)[: arguments.limit]
+    recordings = find_recordings(arguments.recordings)[: arguments.limit]
     shows = [Show(model, recording, arguments.seed) for recording in recordings]
     sheet, animation = write_pictures(shows, arguments.out)
     print_table(_rows(shows, model), f"{len(shows)} recordings -> {model.name}")
     print(f"contact sheet  {sheet}\nanimation      {animation}")  # noqa: T201 - the command's output
     return 0
+
+
+def find_recordings(path: Path) -> Sequence[Recording]:
+    """Those of a data set's folder, or the one that is given, of which no label is known."""
+    from streamvdib.sources import open_source
+
+    from ..datasets import Recording, open_dataset
+
+    if not path.is_file():
+        return open_dataset(path).recordings
+    source = open_source(path)
+    source.close()
+    return [Recording(path, UNKNOWN, None, "test", source.sensor_size, 0)]
 
 
 class Show:
@@ -150,15 +163,19 @@ def _rows(shows: list[Show], model: Model) -> list[tuple[str, str]]:
 
 
 def _read_by_lenet(shows: list[Show]) -> str:
-    """How many digits a LeNet trained on MNIST reads as they are."""
+    """The digits that a LeNet trained on MNIST reads, and how many of them as they are."""
     import torch
 
     from ..experiments.lenet import load_lenet, predictions
 
     images = torch.stack([torch.from_numpy(show.frames[-1].pixels[0]) for show in shows])
     read = predictions(load_lenet(), images).tolist()
-    right = sum(digit == show.recording.label for digit, show in zip(read, shows, strict=True))
-    return f"{right} of {len(shows)}: {' '.join(map(str, read))}"
+    digits = " ".join(map(str, read))
+    labels = [show.recording.label for show in shows]
+    if UNKNOWN in labels:
+        return digits
+    right = sum(digit == label for digit, label in zip(read, labels, strict=True))
+    return f"{right} of {len(shows)}: {digits}"
 
 
 def _gray(pixels: Any) -> GrayImage:

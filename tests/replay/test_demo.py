@@ -32,6 +32,20 @@ def test_the_model_that_ships_reads_the_digits_of_the_demo(
     assert int(line.split(" of 10:")[0].split()[-1]) >= 8
 
 
+def test_a_recording_of_ones_own_is_shown_instead(
+    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real 0 (MNIST index 1, of the training set), alone: no label, no true picture."""
+    recording = shared_data / "nmnist" / "train" / "00001.bin"
+    assert main(["demo", str(recording), "--out", str(tmp_path)]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert "1 recordings" in printed
+    (read,) = [row.split("│")[2] for row in printed.splitlines() if "LeNet reads" in row]
+    assert read.strip() == "0"
+    with Image.open(tmp_path / "contact-sheet.png") as sheet:
+        assert sheet.height < 6 * 3 * 34  # five rows, the last at 300 ms
+
+
 def test_a_demo_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--limit", "0"]) == EXIT_USAGE
     assert "--limit must be at least 1; got 0" in capsys.readouterr().err
