@@ -11,6 +11,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from streamvdib.commands.learning import add_learning_arguments
+from streamvdib.commands.logs import (
+    add_log_arguments,
+    add_session_log_argument,
+    log_to_standard_error,
+)
 from streamvdib.commands.options import add_model_arguments, add_source_arguments
 from streamvdib.commands.safety import add_limit_arguments
 from streamvdib.errors import StreamVdibError
@@ -75,9 +80,7 @@ def _add_socket_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("safety")
     add_limit_arguments(group)
-    group.add_argument(
-        "--session-log", metavar="DIR", help="log the session there, for streamvdib rerun"
-    )
+    add_session_log_argument(group)
 
 
 def _add_people_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,13 +90,7 @@ def _add_people_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--view-port", type=int, default=8765, help="of the page (%(default)s)")
     group.add_argument("--metrics-port", type=int, help="Prometheus and /healthz, on loopback")
-    group.add_argument("--log", choices=("text", "json"), default="text", help="(%(default)s)")
-    group.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default="info",
-        help="(%(default)s)",
-    )
+    add_log_arguments(group)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -104,11 +101,10 @@ def execute(arguments: argparse.Namespace) -> int:
         engine failed.
     """
     from ..keys import make_key_pair
-    from ..logs import log_to
     from ..serving import assemble
     from ..supervision import Watchdog
 
-    log_to(style=arguments.log, level=arguments.log_level)
+    log_to_standard_error(arguments.log, arguments.log_level)
     guest = make_key_pair() if arguments.view and arguments.curve else None
     began_s = time.monotonic()
     with ExitStack() as stack:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from streamvdib.commands.intake import add_intake_arguments, open_intake
 from streamvdib.commands.learning import Learning, add_learning_arguments
+from streamvdib.commands.logs import add_log_arguments, log_to_standard_error
 from streamvdib.commands.options import (
     add_model_arguments,
     add_source_arguments,
@@ -39,10 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scale", type=int, default=1, help="enlarge pictures (%(default)s)")
     group.add_argument("--with-events", action="store_true", help="events beside every frame")
     group.add_argument("--quiet", action="store_true", help="no progress and no table")
+    add_log_arguments(group)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Decode every source, one after the other."""
+    log_to_standard_error(arguments.log, arguments.log_level)
     with Safety(arguments) as safety, Learning(arguments) as learning:
         model = load_chosen_model(arguments)
         for index, uri in enumerate(arguments.sources):

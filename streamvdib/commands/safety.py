@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from streamvdib.commands.logs import add_session_log_argument
 from streamvdib.commands.watching import Guardian
 from streamvdib.errors import ConfigurationError
 from streamvdib.signals import Signals, Stopped
@@ -57,7 +58,7 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
         "--fall-back", action="store_true", help="with --resume: pass over damaged checkpoints"
     )
     add_limit_arguments(group)
-    group.add_argument("--log", metavar="DIR", help="log the session there, for streamvdib rerun")
+    add_session_log_argument(group)
 
 
 def add_limit_arguments(group: argparse._ArgumentGroup) -> None:
@@ -107,10 +108,12 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
             f"--checkpoint-keep must be at least 1; got {arguments.checkpoint_keep}"
         )
     check_limit_arguments(arguments)
-    if arguments.log and arguments.checkpoint:
-        log, checkpoints = Path(arguments.log), Path(arguments.checkpoint)
+    if arguments.session_log and arguments.checkpoint:
+        log, checkpoints = Path(arguments.session_log), Path(arguments.checkpoint)
         if log.absolute() == checkpoints.absolute():
-            raise ConfigurationError(f"--log and --checkpoint must be two folders; got {log} twice")
+            raise ConfigurationError(
+                f"--session-log and --checkpoint must be two folders; got {log} twice"
+            )
 
 
 class Safety:
@@ -247,10 +250,10 @@ class Safety:
             if arguments.resume and self._checkpoints.generations:
                 self._resume(self._checkpoints, fall_back=arguments.fall_back)
             self._writer = CheckpointWriter(self._checkpoints, every_s=arguments.checkpoint_every_s)
-        if arguments.log is not None:
+        if arguments.session_log is not None:
             from streamvdib.session_log import SessionLog
 
-            self._log = SessionLog(Path(arguments.log))
+            self._log = SessionLog(Path(arguments.session_log))
         if arguments.memory_mb or arguments.source_stall_s or arguments.decoder_stall_s:
             self._guardian = Guardian(
                 arguments.memory_mb,

@@ -14,7 +14,7 @@ BAD_OPTIONS = {
     "time that never comes": ["--checkpoint", "{}/c", "--checkpoint-every-s", "nan"],
     "negative time": ["--checkpoint", "{}/c", "--checkpoint-every-s", "-1"],
     "no generations": ["--checkpoint", "{}/c", "--checkpoint-keep", "0"],
-    "one folder for two": ["--checkpoint", "{}/c", "--log", "{}/c"],
+    "one folder for two": ["--checkpoint", "{}/c", "--session-log", "{}/c"],
     "memory below nothing": ["--memory-mb", "-5"],
     "lag that is no number": ["--shed-lag-ms", "nan"],
     "learning without targets": ["--learn"],
@@ -39,6 +39,18 @@ def test_a_typo_is_told_by_name(words: list[str], capsys: pytest.CaptureFixture[
         main(["run", "source", *words])
     assert ended.value.code == EXIT_USAGE
     assert words[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_a_folder_given_as_the_style_of_messages_is_told_its_flag(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "source", "--log", "log1"])
+    assert "--session-log DIR" in capsys.readouterr().err
+    (tmp_path / "desk.toml").write_text('log = "log1"')
+    assert main([command, "source", "--config", str(tmp_path / "desk.toml")]) == EXIT_USAGE
+    assert "--session-log DIR" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

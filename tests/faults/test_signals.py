@@ -53,7 +53,7 @@ def test_a_signal_ends_the_run_between_packets_and_resuming_loses_nothing(
 
 
 def test_a_log_of_a_stopped_run_ends_in_order(tmp_path: Path, run: Run) -> None:
-    process = run("--log", str(tmp_path / "log"))
+    process = run("--session-log", str(tmp_path / "log"))
     while not list((tmp_path / "log").glob("*.svlog")):
         time.sleep(0.005)
     os.kill(process.pid or 0, signal.SIGTERM)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from streamvdib.services.clocks import SensorClock
-from streamvdib.services.logs import JsonFormatter, TextFormatter
 from streamvdib.services.metrics import MetricsServer
 from streamvdib.services.supervision import Watchdog
 from streamvdib.services.tally import Latencies, Pulse
 from waiting import until
 
 from streamvdib.cli import main
+from streamvdib.commands.logs import JsonFormatter, TextFormatter
 
 
 @pytest.fixture
