@@ -96,6 +96,8 @@ class Session:
 
     def control(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Execute a command of ``CONTROLS`` between packets, and log it."""
+        if name == "decode_every" and self.shedding is not None:
+            arguments = {"steps": self.shedding.decode_every(arguments["steps"])}
         apply_control(self.engine, name, arguments)
         if self.log is not None:
             self.log.control(name, arguments)

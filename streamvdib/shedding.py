@@ -116,6 +116,11 @@ class Shedding:
         self._applied = self.level
         return True
 
+    def decode_every(self, steps: int) -> int:
+        """What a wish for a frame every ``steps`` means now; it is kept for when load is normal."""
+        self._decode_every = steps
+        return steps if self._applied == Level.NORMAL else steps * DECODE_FACTOR
+
     def _lasts(self, since_s: float | None, needed_s: float, now_s: float) -> bool:
         return since_s is not None and now_s - since_s >= needed_s
 

@@ -51,6 +51,29 @@ def test_a_service_that_lags_gives_up_frames_and_says_so() -> None:
     assert station.decode_every == before * DECODE_FACTOR
 
 
+def test_a_decode_interval_set_while_frames_are_given_up_holds_when_load_is_normal_again() -> None:
+    now_s, lag_s = [0.0], [1.0]
+    shedding = Shedding(lambda: now_s[0], Bounds(lag_s=0.1))
+    station = EngineStation(
+        small_engine(backend="torch", policy="count"),
+        ["one"],
+        make_session=lambda made: Session(made, shedding=shedding),
+        lag_s=lambda _stream, _end_us: lag_s[0],
+    )
+    some = iter(packets(1, 8))
+    while station.read().safety["shedding_level"] == 0:
+        now_s[0] += 0.4
+        station.advance("one", next(some))
+    station.decode_every = 3
+    assert station.decode_every == 3 * DECODE_FACTOR
+    lag_s[0] = 0.0
+    for _ in range(4):
+        now_s[0] += 5.0
+        station.advance("one", next(some))
+    assert station.read().safety["shedding_level"] == 0
+    assert station.decode_every == 3
+
+
 @pytest.mark.parametrize("option", ["--shed-lag-ms", "--memory-mb"])
 def test_a_limit_below_zero_is_refused_by_name(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
