@@ -13,9 +13,9 @@ import zmq
 from streamvdib.errors import ServiceError
 
 from .bounds import WireError, pack
-from .client import connect_securely
 from .keys import KeyPair
 from .messages import SCHEMA
+from .subscribing import connect_securely
 
 
 class ControlClient:

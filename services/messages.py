@@ -20,6 +20,9 @@ SCHEMA = (1, 0)
 """Major (readers of another one refuse) and minor (fields were added) number."""
 
 KINDS = ("frame", "spikes", "events", "stats", "heartbeat")
+ZMTP_HEARTBEAT_MS, ZMTP_PATIENCE_MS = 500, 2000
+"""Both ends of the data sockets ping after so long, and give up after so much longer."""
+
 SERVICE_STREAM = "service"
 """The stream of what concerns the whole service: its heartbeats."""
 

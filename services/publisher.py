@@ -17,7 +17,7 @@ import zmq
 
 from .bounds import pack
 from .limits import TokenBucket
-from .messages import KINDS, SERVICE_STREAM, topic
+from .messages import KINDS, SERVICE_STREAM, ZMTP_HEARTBEAT_MS, ZMTP_PATIENCE_MS, topic
 
 MAX_SUBSCRIPTION_BYTES = 256
 MAX_HANDSHAKE_BYTES = 512
@@ -111,7 +111,9 @@ class Publisher:
         socket.setsockopt(zmq.SNDHWM, queue_length(self._message_bytes))
         socket.setsockopt(zmq.RCVHWM, 1000)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
-        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)  # no ZMTP heartbeats: see ``reading``
+        socket.setsockopt(zmq.HEARTBEAT_IVL, ZMTP_HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, ZMTP_PATIENCE_MS)
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 5)
         socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 2)
         socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)

@@ -17,9 +17,9 @@ import zmq.asyncio
 from streamvdib.errors import ServiceError
 
 from ..bounds import WireError, pack, unpack_map
-from ..client import connect_securely
 from ..messages import SCHEMA
 from ..requests import COMMANDS
+from ..subscribing import connect_securely
 from .feed import PageFeed
 from .settings import ViewSettings
 from .websocket import CLOSE, PING, PONG, TEXT, accept_key, encode, read_message

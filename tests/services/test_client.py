@@ -122,7 +122,7 @@ def test_a_slow_program_gets_the_newest_and_is_told_what_was_skipped(
     with FrameClient(server.service.data_address, queue=10) as client:
         wait_for_subscription(client)
         begin.set()
-        until(lambda: len(client._subscription._reader._waiting) == 10)
+        until(lambda: client.inbox.n_waiting == 10)
         found = receive_until(client, lambda found: found and found[-1].header.step == 199)
         assert client.n_skipped > 0
         assert len(found) + client.n_skipped < 200
