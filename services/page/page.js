@@ -4,13 +4,13 @@
 const byId = (id) => document.getElementById(id);
 const HISTORY = 240; // a quarter of a second each: the last minute
 const PLOTS = [
-  ["events_per_s", "events / s", (s) => s.events_per_s],
-  ["spikes_per_step", "spikes / step", (s) => s.spikes_per_step],
-  ["nats_per_step", "nats / step", (s) => (s.learning ? s.learning.nats_per_step : null)],
-  ["latency", "sensor to socket p50, ms", (s) => s.frame_latency_us.p50 / 1000],
-  ["latency99", "sensor to socket p99, ms", (s) => s.frame_latency_us.p99 / 1000],
-  ["drops", "dropped, total", (s) => Object.values(s.dropped).reduce((a, b) => a + b, 0)],
-  ["score", "learning score (error)", (s) => (s.learning ? s.learning.score : null)],
+  ["events_per_s", "events / s", (s) => s.events_per_s, short],
+  ["spikes_per_step", "spikes / step", (s) => s.spikes_per_step, short],
+  ["nats_per_step", "nats / step", (s) => (s.learning ? s.learning.nats_per_step : null), short],
+  ["latency", "sensor to socket, p50", (s) => s.frame_latency_us.p50, duration],
+  ["latency99", "sensor to socket, p99", (s) => s.frame_latency_us.p99, duration],
+  ["drops", "dropped since the start", (s) => Object.values(s.dropped).reduce((a, b) => a + b, 0), short],
+  ["score", "learning score (error)", (s) => (s.learning ? s.learning.score : null), short],
 ];
 const streams = new Map();
 const plots = new Map();
@@ -73,17 +73,19 @@ function streamCard(name) {
   title.append(element("span", "", name), detail);
   const pair = element("div", "pair");
   const views = {};
-  for (const [kind, label] of [["events", "events"], ["frame", "naturalized frame"]]) {
+  for (const kind of ["events", "frame"]) {
     const figure = element("figure");
     const canvas = element("canvas");
     canvas.id = `${kind}-${name}`;
-    const caption = element("figcaption", "", label);
+    const caption = element("figcaption");
     figure.append(canvas, caption);
     pair.append(figure);
-    views[kind] = { canvas, caption, label };
+    views[kind] = { canvas, caption };
   }
   card.append(title, pair);
-  byId("streams").append(card);
+  card.dataset.name = name;
+  const after = [...byId("streams").children].find((other) => other.dataset.name > name);
+  byId("streams").insertBefore(card, after || null);
   streams.set(name, { views, detail, n: 0 });
   const width = streams.size === 1 ? 640 : streams.size <= 4 ? 420 : 260;
   byId("content").classList.toggle("single", streams.size === 1);
@@ -98,6 +100,7 @@ function draw(header, pixels) {
   if (canvas.width !== header.width || canvas.height !== header.height) {
     canvas.width = header.width;
     canvas.height = header.height;
+    if (header.kind === "frame") view.caption.textContent = `frame, ${header.width}x${header.height}`;
   }
   const context = canvas.getContext("2d");
   const image = context.createImageData(header.width, header.height);
@@ -119,13 +122,13 @@ function draw(header, pixels) {
   context.putImageData(image, 0, 0);
   if (header.kind === "frame") {
     card.n += 1;
-    card.detail.textContent = `step ${header.step.toLocaleString("en")} · ${(header.end_us / 1e6).toFixed(2)} s · ${(header.latency_us / 1000).toFixed(1)} ms`;
+    card.detail.textContent = `step ${header.step.toLocaleString("en")} · sensor ${(header.end_us / 1e6).toFixed(2)} s · ${duration(header.latency_us)} late`;
   } else {
-    view.caption.textContent = `${view.label}: ${header.n_events.toLocaleString("en")} so far`;
+    view.caption.textContent = `${header.n_events.toLocaleString("en")} events`;
   }
 }
 
-function plotOf(key, label) {
+function plotOf(key, label, format) {
   if (plots.has(key)) return plots.get(key);
   const box = element("div", "plot");
   const title = element("h3");
@@ -135,7 +138,7 @@ function plotOf(key, label) {
   canvas.id = `plot-${key}`;
   box.append(title, canvas);
   byId("plots").append(box);
-  plots.set(key, { canvas, now, values: [] });
+  plots.set(key, { canvas, now, format, values: [] });
   return plots.get(key);
 }
 
@@ -144,6 +147,11 @@ function short(value) {
   if (size >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
   if (size >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
   return size >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toPrecision(3);
+}
+
+function duration(us) {
+  if (us >= 1e6) return `${(us / 1e6).toPrecision(3)} s`;
+  return us >= 1e3 ? `${(us / 1e3).toPrecision(3)} ms` : `${us.toFixed(0)} us`;
 }
 
 function drawPlot(plot) {
@@ -171,17 +179,17 @@ function drawPlot(plot) {
   context.fill();
   context.fillStyle = "#98a1a9";
   context.font = `${10 * ratio}px system-ui, sans-serif`;
-  context.fillText(`max ${short(top)}`, 2 * ratio, 10 * ratio);
+  context.fillText(`max ${plot.format(top)}`, 2 * ratio, 10 * ratio);
 }
 
 function showStats(figures) {
-  for (const [key, label, pick] of PLOTS) {
+  for (const [key, label, pick, format] of PLOTS) {
     const value = pick(figures);
     if (value === null || value === undefined) continue;
-    const plot = plotOf(key, label);
+    const plot = plotOf(key, label, format);
     plot.values.push(value);
     if (plot.values.length > HISTORY) plot.values.shift();
-    plot.now.textContent = short(value);
+    plot.now.textContent = format(value);
     drawPlot(plot);
   }
   learning = figures.learning;
@@ -199,7 +207,7 @@ function showStats(figures) {
   const dropped = Object.entries(figures.dropped).map(([cause, n]) => `${cause} ${n}`).join(", ");
   byId("foot").textContent =
     `${short(figures.steps_per_s)} steps/s · ${short(figures.frames_per_s)} frames/s · ` +
-    `weights ${figures.generation} · step p99 ${short(figures.step_latency_us.p99)} us · ` +
+    `weights ${figures.generation} · a step takes ${duration(figures.step_latency_us.p50)}, p99 ${duration(figures.step_latency_us.p99)} · ` +
     `dropped: ${dropped || "nothing"}`;
 }
 
@@ -207,13 +215,17 @@ function showHealth(health) {
   const badge = byId("state");
   badge.textContent = health.state;
   badge.className = `badge ${health.state}`;
-  paused = health.state === "paused";
-  byId("pause").textContent = paused ? "Resume" : "Pause";
-  byId("pause").classList.toggle("on", paused);
+  showPaused(health.state === "paused");
   const n = health.streams.length;
   byId("about").textContent = `${n} stream${n === 1 ? "" : "s"}` +
     (health.missed ? ` · ${health.missed} messages missed here` : "") +
     (health.restarts ? ` · restarted ${health.restarts}x` : "");
+}
+
+function showPaused(isPaused) {
+  paused = isPaused;
+  byId("pause").textContent = paused ? "Resume" : "Pause";
+  byId("pause").classList.toggle("on", paused);
 }
 
 function ask(command, args) {
@@ -223,6 +235,7 @@ function ask(command, args) {
 }
 
 function showReply(reply) {
+  if (reply.ok && "paused" in reply.result) showPaused(reply.result.paused);
   byId("notice").textContent = reply.ok
     ? (reply.result.checkpoint ? `snapshot ${reply.result.checkpoint} is written` : "")
     : `${reply.error.code}: ${reply.error.message}`;

@@ -162,7 +162,7 @@ def test_the_page_shows_events_frame_and_plots(calm_server, browser, open_page, 
     browser.wait_for("plots.get('latency').values.length > 8")
     browser.screenshot(kept(tmp_path, "one-stream.png"))
     labels = browser.run("[...document.querySelectorAll('.plot h3 span')].map(e => e.textContent)")
-    assert {"events / s", "spikes / step", "nats / step", "dropped, total"} <= set(labels)
+    assert {"events / s", "spikes / step", "nats / step", "dropped since the start"} <= set(labels)
 
 
 def test_buttons_reach_the_engine(calm_server, fake_station, browser, open_page) -> None:
