@@ -23,7 +23,7 @@ from streamvdib.errors import StreamVdibError
 from .bounds import WireError, pack
 from .limits import TokenBucket, TokenBuckets
 from .messages import SCHEMA
-from .requests import MAX_PARTS, MAX_REQUEST_BYTES, Request, may, parse_request
+from .requests import COMMANDS, MAX_PARTS, MAX_REQUEST_BYTES, Request, may, parse_request
 
 _LOG = logging.getLogger(__name__)
 _ANSWER_WITHIN_S = 10.0
@@ -151,6 +151,8 @@ class ControlDesk:
                 give_up_s = time.monotonic() + _ANSWER_WITHIN_S
                 self._waiting.append(_Waiting(asker, request.command, result, give_up_s))
             else:
+                if COMMANDS[request.command].role != "view":
+                    _LOG.info("command done", extra={"command": request.command})
                 self._reply(asker, {"ok": True, "result": result})
 
     def _answer_waiting(self) -> None:

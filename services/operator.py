@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .bounds import WireError
 from .messages import KINDS, SCHEMA
 from .requests import Request
 from .runtime import Runtime
@@ -72,6 +73,9 @@ class Operator:
 
     def _describe(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         wanted = arguments.get("stream")
+        if wanted is not None and wanted not in self._runtime.descriptions:
+            names = ", ".join(self._runtime.descriptions)
+            raise WireError("out_of_range", "arguments.stream", f"must be one of {names}")
         streams = {
             name: description
             for name, description in self._runtime.descriptions.items()

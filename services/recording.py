@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamvdib.replay.recorder import Recorder
+from streamvdib.replay.recorder import Recorder, RecorderStatus
 
 from streamvdib.errors import ConfigurationError, ServiceError
 from streamvdib.events import EventPacket, SensorSize
@@ -63,9 +63,15 @@ class RecordingSwitch:
         recorders, self._recorders = self._recorders, {}
         for recorder in recorders.values():
             recorder.close()
-        return {"recordings": [str(recorder.status()) for recorder in recorders.values()]}
+        return {"recordings": [_told(recorder.status()) for recorder in recorders.values()]}
 
     def dropped(self) -> dict[str, int]:
         """What the disk was too slow for."""
         n_dropped = sum(recorder.status().n_dropped for recorder in self._recorders.values())
         return {"record": n_dropped} if n_dropped else {}
+
+
+def _told(status: RecorderStatus) -> dict[str, Any]:
+    """What a client is told of a file: its name, and not where it lies."""
+    told = {"file": Path(status.path).name, "events": status.n_written, "dropped": status.n_dropped}
+    return told if status.error is None else {**told, "error": str(status.error)}

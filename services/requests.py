@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamvdib.configuration import nearest
+
 from .bounds import WireError, kind_of, unpack_map
 from .keys import ROLES
 from .messages import SCHEMA
@@ -155,11 +157,13 @@ def _checked(values: Mapping[str, Any]) -> Request:
     if type(name) is not str:
         raise WireError("wrong_type", "command", f"must be text; got {kind_of(name)}")
     if name not in COMMANDS:
-        raise WireError("unknown_command", "command", f"{name[:64]!r} is not a command")
+        near = nearest(name[:64], COMMANDS)
+        reason = f"{name[:64]!r} is not a command; the nearest is {near!r}"
+        raise WireError("unknown_command", "command", reason)
     arguments = values.get("arguments", {})
     if type(arguments) is not dict:
         raise WireError("wrong_type", "arguments", f"must be a map; got {kind_of(arguments)}")
-    return Request(identity, name, _checked_arguments(COMMANDS[name].parameters, arguments))
+    return Request(identity, name, _checked_arguments(name, arguments))
 
 
 def _check_schema(schema: object) -> None:
@@ -171,12 +175,12 @@ def _check_schema(schema: object) -> None:
         )
 
 
-def _checked_arguments(
-    parameters: Mapping[str, Parameter], arguments: Mapping[str, Any]
-) -> dict[str, Any]:
+def _checked_arguments(command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = COMMANDS[command].parameters
     for name in arguments:
         if name not in parameters:
-            raise WireError("unknown_field", f"arguments.{name[:64]}", "is not an argument of it")
+            reason = f"is no argument of {command}, which takes {', '.join(parameters) or 'none'}"
+            raise WireError("unknown_field", f"arguments.{name[:64]}", reason)
     checked: dict[str, Any] = {}
     for name, parameter in parameters.items():
         path = f"arguments.{name}"

@@ -207,7 +207,7 @@ function showStats(figures) {
   const dropped = Object.entries(figures.dropped).map(([cause, n]) => `${cause} ${n}`).join(", ");
   byId("foot").textContent =
     `${short(figures.steps_per_s)} steps/s · ${short(figures.frames_per_s)} frames/s · ` +
-    `weights ${figures.generation} · a step takes ${duration(figures.step_latency_us.p50)}, p99 ${duration(figures.step_latency_us.p99)} · ` +
+    `weight generation ${figures.generation} · a step takes ${duration(figures.step_latency_us.p50)}, p99 ${duration(figures.step_latency_us.p99)} · ` +
     `dropped: ${dropped || "nothing"}`;
 }
 

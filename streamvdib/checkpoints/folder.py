@@ -120,6 +120,11 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none, or it is damaged; the message says why.
         """
+        if generation is not None and generation not in self.generations and not fall_back:
+            raise CheckpointError(
+                f"a checkpoint of {self.folder} must be one of "
+                f"{', '.join(map(str, self.generations)) or 'none'}; got {generation}"
+            )
         checkpoint, damaged = self.find(generation)
         if damaged and not fall_back:
             raise CheckpointError(damaged[0].reason)

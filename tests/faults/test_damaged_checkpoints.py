@@ -155,6 +155,15 @@ def test_the_one_before_is_used_only_if_asked(folder: Checkpoints, state: Engine
     assert [one.generation for one in passed_over] == [3, 2]
 
 
+def test_a_generation_that_is_not_there_is_told_which_are(
+    folder: Checkpoints, state: EngineState
+) -> None:
+    folder.write(state)
+    folder.write(state)
+    with pytest.raises(CheckpointError, match=r"one of 1, 2.*got 99"):
+        folder.load(99)
+
+
 def test_an_engine_is_not_changed_by_a_checkpoint_that_is_refused(folder: Checkpoints) -> None:
     source = small_engine(backend="torch")
     for packet in packets(0, 5):

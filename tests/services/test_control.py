@@ -100,6 +100,18 @@ def test_describe_tells_of_the_streams(make_server) -> None:
     assert "frame" in told["kinds"]
 
 
+def test_a_stream_that_is_none_is_refused_by_name(make_server) -> None:
+    address = make_server().service.control_address
+    with ControlClient(address) as client, pytest.raises(WireError, match="digits") as refused:
+        client.ask("describe", stream="nix")
+    assert refused.value.field == "arguments.stream"
+
+
+def test_a_misspelt_command_is_told_the_nearest() -> None:
+    with pytest.raises(WireError, match="'set_beta'"):
+        parse_request([request(command="set_bta")])
+
+
 def test_commands_reach_the_engine_between_packets(make_server, fake_station) -> None:
     station = fake_station()
     server = make_server(station)

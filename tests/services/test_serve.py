@@ -153,7 +153,8 @@ def test_events_are_recorded_on_request_by_name(serve, recording: Path, tmp_path
     with ControlClient(about["control"], timeout_s=20.0) as client:
         assert client.ask("record_start", name="first")["files"] == ["first-stream0.svr"]
         time.sleep(0.5)
-        assert "0 dropped" in client.ask("record_stop")["recordings"][0]
+        told = client.ask("record_stop")["recordings"]
+        assert [(one["file"], one["dropped"]) for one in told] == [("first-stream0.svr", 0)]
     assert (tmp_path / "kept" / "first-stream0.svr").stat().st_size > 0
 
 
