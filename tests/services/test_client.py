@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 import textwrap
@@ -192,8 +193,21 @@ def test_a_flood_of_subscriptions_is_forgotten_and_honest_clients_come_back(
 
 
 def test_half_blocks_are_two_pixels_each() -> None:
-    text = half_blocks(np.array([[0, 255], [255, 0], [9, 9]], dtype=np.uint8))
-    assert text.plain == "\u2580\u2580\n\u2580\u2580\n"
+    text = half_blocks(np.array([[0, 255], [255, 0], [9, 9]], dtype=np.uint8), 2, 2)
+    assert text.plain == "\u2580\u2580\n\u2580\u2580"
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (40, 10), (200, 60)])
+def test_the_terminal_view_fits_its_terminal(columns: int, lines: int) -> None:
+    feed = TerminalFeed()
+    for name in ("left", "middle", "right"):
+        feed.pictures[name] = EventPicture(260, 346)
+    console = Console(width=columns, record=True, file=io.StringIO())
+    console.print(render(feed, "running", 0, width=columns, height=lines))
+    shown = console.export_text().splitlines()
+    assert len(shown) <= lines
+    assert max(map(len, shown)) <= columns
+    assert all(name in "".join(shown) for name in feed.pictures)
 
 
 def test_the_terminal_shows_frames_events_and_figures(make_server) -> None:
@@ -203,9 +217,8 @@ def test_the_terminal_shows_frames_events_and_figures(make_server) -> None:
     with FrameClient(server.service.data_address, kinds=kinds, newest=False) as client:
         while not (feed.frames and feed.pictures and feed.figures):
             feed.take(receive_one(client), client.tracker.description.get("digits", {}))
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(render(feed, "running", 0))
-    console.file.close()
     shown = console.export_text()
     assert "digits" in shown
     assert "spikes/step" in shown
