@@ -2,7 +2,7 @@
 
     with FrameClient("tcp://127.0.0.1:5555") as client:
         for frame in client:
-            print(frame.header.step, frame.pixels.mean(), frame.latency_us, frame.n_missed)
+            print(frame.step, frame.end_us, frame.pixels.shape, frame.latency_us, frame.n_missed)
 
 Connections are made again by themselves; a service that was restarted shows as ``is_restart``.
 """

@@ -15,7 +15,7 @@ from streamvdib.errors import ServiceError
 from .bounds import WireError, pack
 from .keys import KeyPair
 from .messages import SCHEMA
-from .subscribing import connect_securely
+from .subscribing import connect, connect_securely
 
 
 class ControlClient:
@@ -43,7 +43,7 @@ class ControlClient:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
         connect_securely(self._socket, server_key, keys)
-        self._socket.connect(address)
+        connect(self._socket, address)
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """The result of a command.

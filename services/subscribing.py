@@ -65,10 +65,19 @@ def open_subscriber(
     for prefix in prefixes:
         socket.setsockopt(zmq.SUBSCRIBE, prefix)
     connect_securely(socket, server_key, keys)
+    connect(socket, address)
+    return socket
+
+
+def connect(socket: zmq.Socket[bytes], address: str) -> None:
+    """Connect; a socket that cannot be is closed with its context.
+
+    Raises:
+        ServiceError: the address is none.
+    """
     try:
         socket.connect(address)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        context.term()
+        socket.context.term()
         raise ServiceError(f"an address must be tcp://HOST:PORT or ipc://PATH; {error}") from error
-    return socket

@@ -44,6 +44,21 @@ class Received:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def stream(self) -> str:
+        """Whose message it is."""
+        return self.header.stream
+
+    @property
+    def step(self) -> int:
+        """The last time step that it knows of."""
+        return self.header.step
+
+    @property
+    def end_us(self) -> int:
+        """Where what it describes ends, microseconds of the sensor's clock."""
+        return self.header.end_us
+
+    @property
     def pixels(self) -> npt.NDArray[Any]:
         """The frame, (height, width)."""
         return self.values

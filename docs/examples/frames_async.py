@@ -11,7 +11,7 @@ async def main(address: str = "tcp://127.0.0.1:5555", how_many: str = "10") -> N
     async with AsyncFrameClient(address, newest=False) as client:
         for _ in range(int(how_many)):
             frame = await client.receive()
-            print(frame.header.stream, frame.header.step, frame.pixels.shape, frame.n_missed)
+            print(frame.stream, frame.step, frame.pixels.shape, frame.n_missed)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 from streamvdib.services.bounds import WireError
 from streamvdib.services.client import AsyncFrameClient, FrameClient
+from streamvdib.services.control_client import ControlClient
 from streamvdib.services.messages import Header, encode_header, topic
 from streamvdib.services.tracking import Tracker, newest_of
 from streamvdib.services.view.feed import EventPicture
@@ -134,6 +135,8 @@ def test_a_kind_or_an_address_that_is_none_is_refused() -> None:
         FrameClient("tcp://127.0.0.1:1", kinds=("pictures",))
     with pytest.raises(ServiceError, match="address"):
         FrameClient("nonsense")
+    with pytest.raises(ServiceError, match="address"):
+        ControlClient("nonsense")
 
 
 @pytest.mark.slow

@@ -28,6 +28,14 @@ def test_a_python_example_gets_frames(make_server, name: str) -> None:
     assert len([line for line in lines if "digits" in line]) == 5
 
 
+def test_the_readme_gets_frames(make_server) -> None:
+    readme = (EXAMPLES.parents[1] / "README.md").read_text()
+    snippet = next(s for s in readme.split("```") if "FrameClient" in s).removeprefix("python\n")
+    address = make_server().service.data_address
+    snippet = snippet.replace("tcp://127.0.0.1:5555", address) + "        break\n"
+    assert "(4, 5)" in output_of([sys.executable, "-c", snippet])[0]
+
+
 def test_the_plain_example_imports_nothing_of_ours() -> None:
     assert "streamvdib" not in (EXAMPLES / "subscriber.py").read_text()
     assert "streamvdib" not in (EXAMPLES / "subscriber.js").read_text()
