@@ -168,7 +168,8 @@ def latency(recordings: str, seconds: float = 10.0, model: str = "nmnist") -> di
     )
     kinds = ("frame", "events")
     try:
-        with FrameClient("tcp://127.0.0.1:47321", kinds=kinds, newest=False) as client:
+        address = "tcp://127.0.0.1:47321"
+        with FrameClient(address, kinds=kinds, newest=False, queue=10_000) as client:
             assert client.receive(120.0) is not None
             dt_us = client.tracker.description["digits"]["dt_us"]
             _receive_for(client, 2.0)
