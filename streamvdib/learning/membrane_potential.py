@@ -23,6 +23,7 @@ from streamvdib.connections import Dense
 from streamvdib.encoder import Encoder, LayerWeights, Weights
 from streamvdib.errors import CheckpointError, ConfigurationError, TargetError
 from streamvdib.learning.membrane_adam import StepAdam
+from streamvdib.learning.membrane_projection import MeanInput, without_direction
 from streamvdib.learning.membrane_trace import ResetTrace, reset_horizon
 from streamvdib.neurons.lif_hard_reset import LIFHardReset
 from streamvdib.neurons.neuron import NeuronState
@@ -41,6 +42,8 @@ class MembranePotentialSettings:
         square_decay: Adam's b2.
         hidden_rate: learning rate of the layers before the readout, as a part of its own; at 0
             they keep their weights, and their gradients are not worked out.
+        keeps_mean_current: take the direction of the mean input out of the gradients of the
+            layers before the readout (see ``membrane_projection``); not in the paper.
     """
 
     learning_rate: float = 5e-4
@@ -49,6 +52,7 @@ class MembranePotentialSettings:
     forgets_moments: bool = True
     square_decay: float = 0.999
     hidden_rate: float = 1.0
+    keeps_mean_current: bool = False
 
 
 def potential_error(
@@ -116,6 +120,8 @@ class MembranePotentialRule:
             )
             for matrix, neuron in zip(self._matrices[n_fixed:], self.neurons[n_fixed:], strict=True)
         ]
+        projected = self._matrices[n_fixed:-1] if self.settings.keeps_mean_current else []
+        self._means = [MeanInput(matrix.shape[1], device=device) for matrix in projected]
         self.adam = StepAdam(
             self._matrices[n_fixed:],
             learning_rate=self.settings.learning_rate,
@@ -137,6 +143,8 @@ class MembranePotentialRule:
         named = {f"weights.{index}": matrix for index, matrix in enumerate(self._matrices)}
         for index, trace in enumerate(self._traces):
             named |= {f"trace.{index}.{name}": value for name, value in trace.tensors().items()}
+        for index, mean in enumerate(self._means):
+            named |= {f"mean.{index}.{name}": value for name, value in mean.tensors().items()}
         return named | {f"adam.{name}": value for name, value in self.adam.tensors().items()}
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
@@ -155,6 +163,8 @@ class MembranePotentialRule:
             matrix.copy_(tensors[f"weights.{index}"])
         for index, trace in enumerate(self._traces):
             trace.load_tensors(_of(tensors, f"trace.{index}."))
+        for index, mean in enumerate(self._means):
+            mean.load_tensors(_of(tensors, f"mean.{index}."))
         self.adam.load_tensors(_of(tensors, "adam."))
 
     def begin(self) -> None:
@@ -181,6 +191,8 @@ class MembranePotentialRule:
         received = [inputs, *(layer.spikes for layer in layers[:-1])]
         for trace, spikes in zip(self._traces, received[self.n_fixed :], strict=True):
             trace.push(spikes)
+        for mean, spikes in zip(self._means, received, strict=False):  # not for the readout
+            mean.push(spikes)
 
     def gradients(self, layers: Sequence[NeuronState], target: Tensor) -> list[Tensor]:
         """dL/dW of every layer that learns at step t, mean over lanes, (n_outputs, n_inputs)."""
@@ -198,7 +210,10 @@ class MembranePotentialRule:
         factor = error * (-1.0 / self.n_lanes)
         gradients = []
         for index in range(len(layers) - 1, self.n_fixed - 1, -1):
-            gradients.append(self._traces[index - self.n_fixed].gradient(factor))
+            gradient = self._traces[index - self.n_fixed].gradient(factor)
+            if index < len(self._means):
+                gradient = without_direction(gradient, self._means[index].direction)
+            gradients.append(gradient)
             if index > self.n_fixed:
                 below = layers[index - 1].membrane_potential
                 derivative = self.neurons[index - 1].spike_derivative(below)
