@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from streamvdib.encoder import LayerWeights, Weights
+from streamvdib.learning.membrane_potential import MembranePotentialSettings
 
 from ..datasets.idx import find_idx, read_images, read_labels
 from .spiking_autoencoder_runs import Run
-from .spiking_autoencoder_training import TrainedAutoencoder, score, train
+from .spiking_autoencoder_training import AutoencoderSettings, score, train
 
 STUDY_TEST_IMAGES = 1_000
 
@@ -46,8 +48,10 @@ def perform(run: Run, data: Path, out: Path) -> dict[str, Any]:
         elapsed = time.perf_counter() - began
         print(f"{run.name}: {text}, {elapsed:.0f} s", flush=True)  # noqa: T201 - progress
 
+    progress_file = out / "runs" / f"{run.name}.progress.safetensors"
+    images = read_pixels(data, run.dataset, "train")
     trained = train(
-        read_pixels(data, run.dataset, "train"), run.settings, n_batches=run.n_batches, say=say
+        images, run.settings, n_batches=run.n_batches, say=say, progress_file=progress_file
     )
     train_seconds = time.perf_counter() - began
     n_test = None if run.n_batches is None else STUDY_TEST_IMAGES
@@ -70,6 +74,7 @@ def perform(run: Run, data: Path, out: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(trained.weights, folder / f"{run.name}.safetensors")
     (folder / f"{run.name}.json").write_text(json.dumps(result) + "\n")
+    progress_file.unlink(missing_ok=True)
     return result
 
 
@@ -79,8 +84,13 @@ def finished(run: Run, out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     result: dict[str, Any] = json.loads(path.read_text())
-    same = result["settings"] == json.loads(json.dumps(asdict(run.settings)))
-    return result if same else None
+    return result if settings_of(result) == run.settings else None
+
+
+def settings_of(result: Mapping[str, Any]) -> AutoencoderSettings:
+    """The settings that a result names; one that it is older than has its default."""
+    given = dict(result["settings"])
+    return AutoencoderSettings(**given | {"rule": MembranePotentialSettings(**given["rule"])})
 
 
 def write_weights(weights: Weights, path: Path) -> None:
@@ -100,9 +110,3 @@ def read_weights(path: Path) -> Weights:
         zeros = torch.zeros(synapses.shape[2])
         weights.append(LayerWeights(synapses, zeros, zeros.clone()))
     return tuple(weights)
-
-
-def trained_from(run: Run, out: Path, encoder: Any) -> TrainedAutoencoder:
-    """A finished run's network, without its curve."""
-    weights = read_weights(out / "runs" / f"{run.name}.safetensors")
-    return TrainedAutoencoder(run.settings, encoder, weights, ())

@@ -47,6 +47,16 @@ def _fashion(n_hidden: int) -> AutoencoderSettings:
     )
 
 
+def _learning(n_hidden: int, n_steps: int, seed: int) -> Run:
+    """The same, but the hidden layer learns too, without the mean image's direction."""
+    fixed = _fashion(n_hidden)
+    rule = replace(fixed.rule, hidden_rate=0.01, keeps_mean_current=True)
+    settings = replace(fixed, n_steps=n_steps, seed=seed, rule=rule)
+    name = f"fashion-{n_hidden}-learning" + (f"-{seed}" if seed else "")
+    paper_mse = {512: 0.178, 1024: 0.140}[n_hidden]
+    return Run(name, "fashion_mnist", settings, figure="5", paper_mse=paper_mse)
+
+
 RUNS: dict[str, Run] = {
     run.name: run
     for run in (
@@ -75,6 +85,8 @@ RUNS: dict[str, Run] = {
             figure="5",
             paper_mse=0.140,
         ),
+        *(_learning(512, 30, seed) for seed in range(3)),
+        *(_learning(1024, 20, seed) for seed in range(2)),
         *(_study(f"leak-{leak:g}", "3a", replace(PAPER, leak=leak)) for leak in (0, 0.001, 0.01)),
         _study("leak-0.1", "3a", PAPER),
         _study("no-mask", "3b", _rule(masked=False)),

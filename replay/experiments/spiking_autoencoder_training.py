@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -25,7 +26,10 @@ from streamvdib.learning.membrane_potential import (
 )
 from streamvdib.neurons.lif_hard_reset import LIFHardReset
 
+from .spiking_autoencoder_progress import Curve, Progress
+
 INITIALISATIONS = ("linear", "he", "balanced")
+SAID_EVERY = 25  # batches
 BALANCED_CURRENT = 0.3  # of a hidden neuron on the mean image, in units of the threshold
 
 
@@ -154,6 +158,7 @@ def train(
     *,
     n_batches: int | None = None,
     say: Callable[[str], None] = lambda _: None,
+    progress_file: Path | None = None,
 ) -> TrainedAutoencoder:
     """Train on images, (n, n_pixels) in [0, 1].
 
@@ -161,7 +166,8 @@ def train(
         images: in any order; shuffled by the seed.
         settings: one run.
         n_batches: stop after so many.
-        say: told how it goes, now and then.
+        say: told how it goes, every ``SAID_EVERY`` batches.
+        progress_file: written as often; a run that was stopped goes on from it.
     """
     encoder = dense_network((images.shape[1], settings.n_hidden, images.shape[1]), settings.leak)
     rule = MembranePotentialRule(
@@ -174,16 +180,22 @@ def train(
         settings=settings.rule,
     )
     generator = torch.Generator().manual_seed(settings.seed + 1)
-    curve: list[tuple[int, float, float]] = []
+    curve: Curve = []
     batches = list(_batches(len(images), settings, generator))[:n_batches]
+    about = asdict(settings) | {"n_batches": len(batches)}
+    progress = Progress(progress_file, about) if progress_file else None
+    if progress:
+        curve = progress.load(rule, generator)
     with denormals_flushed():
-        for number, chosen in enumerate(batches):
+        for number in range(len(curve), len(batches)):
             left = 1.0 - number / len(batches)
             part = settings.final_rate + (1.0 - settings.final_rate) * left
             rule.adam.learning_rate = settings.rule.learning_rate * part
-            mse, spike_mse = _train_batch(rule, images[chosen], settings, generator)
+            mse, spike_mse = _train_batch(rule, images[batches[number]], settings, generator)
             curve.append((number + 1, mse, spike_mse))
-            if (number + 1) % 25 == 0:
+            if (number + 1) % SAID_EVERY == 0:
+                if progress:
+                    progress.save(rule, generator, curve)
                 of = f"{number + 1} of {len(batches)}"
                 say(f"batch {of}: MSE {mse:.4f}, Spike-MSE {spike_mse:.4f}")
     return TrainedAutoencoder(settings, encoder, rule.weights, tuple(curve))

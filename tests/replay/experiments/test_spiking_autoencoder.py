@@ -125,6 +125,33 @@ def test_the_same_seed_trains_the_same_network() -> None:
         assert torch.equal(one.synapses, other.synapses)
 
 
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("keeps_mean_current", [False, True])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
+    tmp_path: Path, keeps_mean_current: bool
+) -> None:
+    """Law: run = stop at batch 25 + go on, to the bit; with other settings it begins anew."""
+    file, images = tmp_path / "progress.safetensors", bars(400)
+    rule = replace(SMALL.rule, keeps_mean_current=keeps_mean_current, forgets_moments=False)
+    settings = replace(SMALL, final_rate=0.1, rule=rule)
+
+    def stop(said: str) -> None:
+        raise StoppedError(said)
+
+    with pytest.raises(StoppedError, match="batch 25 of 40"):
+        train(images, settings, say=stop, progress_file=file)
+    whole, rest = train(images, settings), train(images, settings, progress_file=file)
+    assert rest.curve == whole.curve
+    for one, other in zip(whole.weights, rest.weights, strict=True):
+        assert torch.equal(one.synapses, other.synapses)
+    other_seed = replace(settings, seed=1)
+    anew = train(images, other_seed, progress_file=file)
+    assert anew.curve == train(images, other_seed).curve
+
+
 @pytest.mark.parametrize(("adam", "rate"), [(True, 1e-2), (False, 1.0)])
 def test_a_twin_learns_to_bring_images_back(adam: bool, rate: float) -> None:
     run = AnnRun("twin", "mnist", 24, adam, rate, None)
@@ -157,6 +184,10 @@ def test_a_finished_run_is_found_again_only_with_the_same_settings(tmp_path: Pat
     file.write_text(json.dumps(a_result(run)))
     assert finished(run, tmp_path) is not None
     assert finished(replace(run, settings=replace(run.settings, leak=0.2)), tmp_path) is None
+    older = a_result(run)
+    del older["settings"]["rule"]["keeps_mean_current"]  # type: ignore[index]
+    file.write_text(json.dumps(older))
+    assert finished(run, tmp_path) is not None, "a setting it is older than has its default"
 
 
 def test_the_report_tells_every_run_that_is_done(tmp_path: Path) -> None:
