@@ -53,7 +53,7 @@ class MembranePotentialLearner:
             )
         if update_every < 1:
             raise ConfigurationError(f"update_every must be at least 1 step; got {update_every}")
-        self.update_every, self.paused = update_every, False
+        self.update_every, self.is_paused = update_every, False
         self.n_steps = 0  # of target spikes learned from
         self._reconstructs = reconstructs
         self._rule = MembranePotentialRule(
@@ -65,6 +65,20 @@ class MembranePotentialLearner:
         self._summed: list[Tensor] = []  # gradients since the last update
         self._n_summed = 0
         self._last: list[LIFHardResetState] = []  # of every layer; its spikes still clear traces
+
+    @property
+    def paused(self) -> bool:
+        """Whether it only looks on."""
+        return self.is_paused
+
+    def pause(self) -> None:
+        """Stop changing weights; the traces of before are forgotten on resuming."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Learn again, from the next steps on."""
+        self.is_paused = False
+        self._forget_steps()
 
     def watch(self, trace: EncoderTrace) -> None:
         """See ``Learner``."""
@@ -103,8 +117,7 @@ class MembranePotentialLearner:
 
     def restart(self) -> None:
         """See ``Learner``."""
-        self._last, self._summed, self._n_summed = [], [], 0
-        self._rule.begin()
+        self._forget_steps()
 
     def tensors(self) -> dict[str, Tensor]:
         """See ``Learner``; between updates only, when no gradient is summed."""
@@ -134,6 +147,10 @@ class MembranePotentialLearner:
             self._summed = [
                 tensors[f"summed.{index}"].clone() for index in range(len(self._no_gradients()))
             ]
+
+    def _forget_steps(self) -> None:
+        self._last, self._summed, self._n_summed = [], [], 0
+        self._rule.begin()
 
     def _finish_step(self) -> None:
         """Clear the traces of the neurons that spiked at the step before."""
