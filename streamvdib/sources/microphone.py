@@ -32,13 +32,19 @@ def microphone_blocks(
 
     Raises:
         MissingExtraError: sounddevice is not installed.
-        LiveSourceError: the device cannot be opened, or falls silent for good.
+        LiveSourceError: the PortAudio library is not there, or the device cannot be opened or
+            falls silent for good.
     """
     try:
         sounddevice = importlib.import_module("sounddevice")
-    except (ImportError, OSError) as error:  # OSError: the PortAudio library is not there
+    except ImportError as error:
         raise MissingExtraError(
             "hearing a microphone", extra="microphone", missing="sounddevice"
+        ) from error
+    except OSError as error:  # sounddevice comes without it on Linux
+        raise LiveSourceError(
+            f"microphone: the PortAudio library must be installed; {error}. On Debian and Ubuntu: "
+            "apt install libportaudio2. Or pipe sound in: arecord ... | streamvdib run sound:-"
         ) from error
     heard: queue.Queue[Samples] = queue.Queue(QUEUE_BLOCKS)
 

@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from streamvdib.errors import ConfigurationError
+from streamvdib.errors import ConfigurationError, RecordingError, TruncatedRecordingError
 from streamvdib.events import EventPacket, SensorSize, as_events, empty_events
 from streamvdib.randomness import draws, lane_keys
 from streamvdib.sources.address import Address
 from streamvdib.sources.mel import MelFrames, MelSettings, MelWindow, Samples
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.wav import PCM, WavReader, read_fully, samples_of
+from streamvdib.sources.reading import REMEDY, count
+from streamvdib.sources.wav import CONVERT, PCM, WavReader, read_fully, samples_of
 
 DEFAULT_RATE_HZ = 8_000
 
@@ -166,14 +167,14 @@ def open_recording(path: Path, options: ReadOptions) -> SoundSource:
     given = {name: str(value) for name, value in options.format_options.items()}
     settings = _take_settings(Address(str(path), given))
     _check_size(options.sensor_size, settings, str(path))
-    with path.open("rb") as file:
-        WavReader(file, str(path))  # what is wrong with it is said now
+    with path.open("rb") as file:  # what is wrong with it is said now
+        if next(WavReader(file, str(path)).blocks(1), None) is None:
+            raise RecordingError(f"{path}: a sound must hold samples; there are none. {CONVERT}")
 
     def open_blocks(counters: dict[str, int]) -> tuple[int, Iterator[Samples]]:
-        del counters
         with path.open("rb") as file:
             rate_hz = WavReader(file, str(path)).rate_hz
-        return rate_hz, _file_blocks(path)
+        return rate_hz, _file_blocks(path, counters, lenient=options.lenient)
 
     return SoundSource(str(path), open_blocks, settings, is_live=False, format_name="WAV")
 
@@ -221,9 +222,17 @@ def _hop(rate_hz: int, settings: SoundSettings) -> int:
     return max(1, round(settings.mel.hop_us * rate_hz / 1e6))
 
 
-def _file_blocks(path: Path) -> Iterator[Samples]:
+def _file_blocks(path: Path, counters: dict[str, int], *, lenient: bool) -> Iterator[Samples]:
     with path.open("rb") as file:
-        yield from WavReader(file, str(path)).blocks(1 << 14)
+        reader = WavReader(file, str(path))
+        yield from reader.blocks(1 << 14)
+        if reader.n_missing and not lenient:
+            raise TruncatedRecordingError(
+                f"{path}: must hold as many samples as its header says; it ends at byte "
+                f"{reader.offset}, {reader.n_missing} bytes short. {REMEDY}, which takes what is "
+                "there."
+            )
+        count(counters, "missing_bytes", reader.n_missing)
 
 
 def _pipe_blocks(rate_hz: int, settings: SoundSettings) -> tuple[int, Iterator[Samples]]:

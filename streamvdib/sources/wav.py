@@ -21,7 +21,7 @@ from streamvdib.errors import RecordingError, TruncatedRecordingError
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 MAX_HEADER_CHUNK_BYTES = 1 << 24
-_REMEDY = "Convert it with: ffmpeg -i IN -ac 1 -c:a pcm_s16le OUT.wav"
+CONVERT = "Convert it with: ffmpeg -i IN -ac 1 -c:a pcm_s16le OUT.wav"
 
 Samples = npt.NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class WavReader:
         self._offset = len(first)
         if first[:4] != b"RIFF" or first[8:] != b"WAVE":
             raise RecordingError(
-                f"{name}: a sound must begin with RIFF....WAVE; it begins with {first!r}. {_REMEDY}"
+                f"{name}: a sound must begin with RIFF....WAVE; it begins with {first!r}. {CONVERT}"
             )
         self._n_left: int | None = None  # bytes of samples; None: until the stream ends
         self._read_header()
@@ -54,13 +54,27 @@ class WavReader:
         """Bytes of one sample of all channels."""
         return int(self.n_channels * self.bits // 8)
 
+    @property
+    def n_missing(self) -> int:
+        """Bytes of samples that the header promises and that were not read so far."""
+        return self._n_left or 0
+
+    @property
+    def offset(self) -> int:
+        """The next byte of the file."""
+        return self._offset
+
     def blocks(self, n_samples: int) -> Iterator[Samples]:
-        """Blocks of ``n_samples``, the last one shorter; channels averaged, (n,)."""
+        """Blocks of ``n_samples``, the last one shorter; channels averaged, (n,).
+
+        Fewer than the header promises where the stream ends before: see ``n_missing``.
+        """
         while True:
             wanted = n_samples * self.frame_bytes
             if self._n_left is not None:
                 wanted = min(wanted, self._n_left)
             data = read_fully(self._stream, wanted)
+            self._offset += len(data)
             whole = len(data) // self.frame_bytes * self.frame_bytes
             if self._n_left is not None:
                 self._n_left -= len(data)
@@ -75,7 +89,7 @@ class WavReader:
         if len(data) < n_bytes:
             raise TruncatedRecordingError(
                 f"{self.name}: a WAV file must have samples; it ends in its header at byte "
-                f"{self._offset}. {_REMEDY}"
+                f"{self._offset}. {CONVERT}"
             )
         return data
 
@@ -88,7 +102,7 @@ class WavReader:
             if size > MAX_HEADER_CHUNK_BYTES:
                 raise RecordingError(
                     f"{self.name}: a chunk before the samples must be small; {kind!r} at byte "
-                    f"{self._offset - 8} has {size} bytes. {_REMEDY}"
+                    f"{self._offset - 8} has {size} bytes. {CONVERT}"
                 )
             content = self._exactly(size + size % 2)
             layout = content if kind == b"fmt " else layout
@@ -105,7 +119,7 @@ class WavReader:
         if (kind, self.bits) not in [(PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32)]:
             raise RecordingError(
                 f"{self.name}: samples must be PCM of 8, 16, 24 or 32 bits or 32-bit floats; got "
-                f"format {kind} of {self.bits} bits. {_REMEDY}"
+                f"format {kind} of {self.bits} bits. {CONVERT}"
             )
         if self.n_channels < 1 or self.rate_hz < 1:
             raise RecordingError(

@@ -7,7 +7,7 @@ import types
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,11 +17,13 @@ from streamvdib.errors import (
     LiveSourceError,
     MissingExtraError,
     RecordingError,
+    TruncatedRecordingError,
 )
 from streamvdib.events import EventPacket, SensorSize
 from streamvdib.sources import open_source
 from streamvdib.sources.mel import MelFrames, MelSettings, MelWindow
 from streamvdib.sources.source import EventSource
+from tests.sources.recording_contract import check_contract
 
 RATE = 8_000
 
@@ -59,6 +61,10 @@ def test_a_wav_file_is_recognised_and_ticks_every_hop(wav: Path) -> None:
         assert (times < packet.end_us).all()
         assert (packet.events["x"] < 32).all()
         assert (packet.events["y"] < 39).all()
+
+
+def test_a_sound_keeps_the_contract_of_recordings(wav: Path) -> None:
+    assert len(check_contract(open_source(wav))) > 1_000
 
 
 def test_pixels_fire_as_often_as_they_are_bright(wav: Path) -> None:
@@ -151,19 +157,47 @@ def test_sound_that_is_not_standard_input_is_given_by_its_path() -> None:
 
 
 class FakeStream:
-    """Stands in for sounddevice.InputStream: hears the chirp as soon as it is entered."""
+    """Stands in for sounddevice.InputStream: hears the chirp as soon as it is entered.
 
-    def __init__(self, *, callback: Callable[..., None], blocksize: int, **_: object) -> None:
-        self.callback, self.blocksize = callback, blocksize
+    It takes the arguments of sounddevice 0.5 by their names and no others, hands the callback
+    (indata, frames, time, status) as PortAudio's thread does, with one buffer that it uses again,
+    and blocks of float32, the package's own default.
+    """
+
+    opened: ClassVar[list["FakeStream"]] = []
+
+    def __init__(
+        self,
+        samplerate: float | None = None,
+        blocksize: int | None = None,
+        device: int | str | None = None,
+        channels: int | None = None,
+        dtype: str | None = None,
+        latency: object = None,
+        extra_settings: object = None,
+        callback: Callable[..., None] | None = None,
+        finished_callback: object = None,
+        clip_off: object = None,
+        dither_off: object = None,
+        never_drop_input: object = None,
+        prime_output_buffers_using_stream_callback: object = None,
+    ) -> None:
+        assert callback is not None
+        self.samplerate, self.device, self.channels = samplerate, device, channels
+        self.callback, self.blocksize = callback, blocksize or 512
+        self.is_closed = False
+        self.opened.append(self)
 
     def __enter__(self) -> "FakeStream":
         samples = (speech_like() / 32_768).astype(np.float32)
-        for block in np.split(samples, range(self.blocksize, len(samples), self.blocksize)):
-            self.callback(block[:, None], len(block), None, None)
+        buffer = np.empty((self.blocksize, 1), dtype=np.float32)
+        for first in range(0, len(samples) - self.blocksize + 1, self.blocksize):
+            buffer[:, 0] = samples[first : first + self.blocksize]
+            self.callback(buffer, self.blocksize, None, None)
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.is_closed = True
 
 
 def with_device(monkeypatch: pytest.MonkeyPatch, stream: Callable[..., Any]) -> None:
@@ -182,7 +216,11 @@ def test_a_microphone_gives_the_events_of_the_file(
     with_device(monkeypatch, FakeStream)
     source = open_source("microphone:?device=2")
     packets = list(heard(source, 15))
+    stream = FakeStream.opened[-1]
+    assert (stream.samplerate, stream.device, stream.channels) == (RATE, 2, 1)
+    assert not stream.is_closed
     source.close()
+    assert stream.is_closed
     file = [packet for packet in open_source(wav) if packet.end_us <= 300_000]
     np.testing.assert_array_equal(events_of(packets), events_of(file))
 
@@ -210,6 +248,22 @@ def test_a_microphone_that_is_not_there_is_a_live_error(monkeypatch: pytest.Monk
         next(iter(open_source("microphone:")))
 
 
+@pytest.mark.parametrize(
+    ("address", "device", "rate_hz"),
+    [("microphone:", None, 8_000), ("microphone:?device=USB&rate_hz=16000", "USB", 16_000)],
+)
+def test_device_and_rate_are_handed_to_the_driver(
+    monkeypatch: pytest.MonkeyPatch, address: str, device: str | None, rate_hz: int
+) -> None:
+    with_device(monkeypatch, FakeStream)
+    source = open_source(address)
+    next(iter(source))
+    source.close()
+    stream = FakeStream.opened[-1]
+    assert (stream.device, stream.samplerate) == (device, rate_hz)
+    assert stream.blocksize == rate_hz // 50, "a block is a hop of 20 ms"
+
+
 def test_a_silent_device_is_a_live_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent(FakeStream):
         def __enter__(self) -> "Silent":
@@ -227,7 +281,86 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.Monke
         next(iter(open_source("microphone:")))
 
 
+def test_without_the_library_of_the_package_the_error_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The package is there and raises OSError while it is imported, as sounddevice does."""
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LiveSourceError, match=r"PortAudio library not found.*libportaudio2"):
+        next(iter(open_source("microphone:")))
+
+
 def test_an_odd_byte_at_the_end_of_raw_samples_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     as_standard_input(monkeypatch, struct.pack("<160h", *([1000] * 160)) + b"\x01")
     packets = list(open_source("sound:-?tail_us=0"))
     assert [packet.end_us for packet in packets] == [20_000]
+
+
+def as_wav(samples: np.ndarray, rate_hz: int, n_bytes: int, n_channels: int) -> bytes:
+    """Samples in [-1, 1) as WAV of 1, 2 or 3 bytes each, every channel the same."""
+    whole = np.round(samples * 2 ** (8 * n_bytes - 1)).astype("<i4").repeat(n_channels)
+    if n_bytes == 1:
+        data = (whole + 128).astype("u1").tobytes()
+    else:
+        data = whole.view("u1").reshape(-1, 4)[:, :n_bytes].tobytes()
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((n_channels, n_bytes, rate_hz, 0, "NONE", "not compressed"))
+        file.writeframes(data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "n_bytes", "n_channels", "least"),
+    [(RATE, 1, 1, 0.98), (RATE, 3, 1, 0.999), (RATE, 2, 2, 0.999), (44_100, 3, 2, 0.97)],
+)
+def test_the_same_sound_in_other_files_makes_the_same_picture(
+    wav: Path, tmp_path: Path, rate_hz: int, n_bytes: int, n_channels: int, least: float
+) -> None:
+    """Law: 8 or 24 bits, two channels, 44.1 kHz: how often each pixel fires correlates.
+
+    Eight bits lose what is quieter than 1/128, and 44.1 kHz is drawn between the samples.
+    """
+
+    def picture_of(path: Path) -> np.ndarray:
+        counts = np.zeros((39, 32))
+        np.add.at(counts, tuple(events_of(list(open_source(path)))[name] for name in "yx"), 1)
+        return counts.ravel()
+
+    there = np.arange(len(speech_like())) / RATE
+    wanted = np.arange(len(there) * rate_hz // RATE) / rate_hz
+    samples = np.interp(wanted, there, speech_like() / 32_768)
+    other = tmp_path / "other.wav"
+    other.write_bytes(as_wav(samples, rate_hz, n_bytes, n_channels))
+    assert np.corrcoef(picture_of(other), picture_of(wav))[0, 1] > least
+
+
+def test_a_file_that_is_cut_off_is_an_error_and_lenient_takes_what_is_there(wav: Path) -> None:
+    whole = events_of(list(open_source(wav)))
+    wav.write_bytes(wav.read_bytes()[:-1_000])
+    with pytest.raises(TruncatedRecordingError, match=r"byte 3844, 1000 bytes short.*--lenient"):
+        list(open_source(wav))
+    source = open_source(wav, lenient=True, tail_us=0)
+    found = events_of(list(source))
+    assert source.counters == {"missing_bytes": 1_000}
+    np.testing.assert_array_equal(found, whole[whole["t_us"] < 220_000])
+
+
+def test_a_pipe_that_ends_before_its_header_says_is_taken_as_it_came(
+    wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorders that write to a pipe say a size that they cannot know."""
+    content = bytearray(wav.read_bytes())
+    content[40:44] = (0x7FFF_F000).to_bytes(4, "little")
+    as_standard_input(monkeypatch, bytes(content))
+    found = events_of(list(open_source("sound:-")))
+    np.testing.assert_array_equal(found, events_of(list(open_source(wav))))
+
+
+def test_a_file_without_samples_is_an_error_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "empty.wav"
+    path.write_bytes(as_wav(np.zeros(0), RATE, 2, 1))
+    with pytest.raises(RecordingError, match=r"empty\.wav: a sound must hold samples"):
+        open_source(path)

@@ -7,34 +7,11 @@ import numpy as np
 import pytest
 
 from streamvdib.errors import ConfigurationError, RecordingError
-from streamvdib.events import EventArray, SensorSize
-from streamvdib.sources import EventSource, open_source, recognise
+from streamvdib.events import SensorSize
+from streamvdib.sources import open_source, recognise
+from tests.sources.recording_contract import check_contract
 from tests.sources.written import BY_BYTES, evt3, evt21_words, join, some_events
 from tests.sources.written_with_libraries import write_aedat4, write_bag, write_hdf5
-
-
-def check_contract(source: EventSource) -> EventArray:
-    """What every recording promises; gives its events."""
-    assert not source.is_live
-    assert isinstance(source, EventSource)
-    packets = list(source)
-    end_us = None
-    for packet in packets:
-        times = packet.events["t_us"]
-        assert (np.diff(times) >= 0).all()
-        assert (times < packet.end_us).all()
-        assert all(image.t_us < packet.end_us for image in packet.images)
-        if end_us is not None:
-            assert packet.end_us > end_us
-            assert (times >= end_us).all()
-        end_us = packet.end_us
-        assert (packet.events["x"] < source.sensor_size.width).all()
-        assert (packet.events["y"] < source.sensor_size.height).all()
-    events = join(source)  # a second time
-    np.testing.assert_array_equal(np.concatenate([packet.events for packet in packets]), events)
-    source.close()
-    source.close()
-    return events
 
 
 @pytest.mark.parametrize("name", BY_BYTES)
