@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -39,6 +40,11 @@ def execute(arguments: argparse.Namespace) -> int:
         map_steps={"A": arguments.map_steps, "B": arguments.map_steps_b},
         again=arguments.again,
         command="streamvdib reproduce audio-to-image --mnist MNIST --speech FSDD "
-        f"--epochs {arguments.epochs}",
+        f"--epochs {arguments.epochs} --map-steps {_words(arguments.map_steps)} "
+        f"--map-steps-b {_words(arguments.map_steps_b)}",
     )
     return 0
+
+
+def _words(numbers: Sequence[int]) -> str:
+    return " ".join(str(number) for number in numbers)

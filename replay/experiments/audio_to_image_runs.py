@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -110,6 +111,7 @@ def run_spiking(
         "settings": asdict(settings),
         "wrong_spikes": wrong,
         "train_seconds": seconds,
+        "date": datetime.now(UTC).date().isoformat(),
     } | score_images(data, dataset, made)
     return numbers, network, made
 
@@ -129,6 +131,7 @@ def run_twin(
         "kind": "ANN, Adam" if settings.adam else "ANN",
         "settings": asdict(settings),
         "train_seconds": seconds,
+        "date": datetime.now(UTC).date().isoformat(),
     } | score_images(data, dataset, made)
     return numbers, made
 

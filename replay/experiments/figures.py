@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,46 @@ def pyplot() -> Any:
     return plt
 
 
+N_COLOURS = 10  # of matplotlib's own cycle
+
+
+def line_styles(names: Sequence[str], dashed: Collection[str] = ()) -> dict[str, tuple[str, str]]:
+    """Colour and stroke of every line: no two of up to 20 in a group look the same.
+
+    Args:
+        names: of the lines.
+        dashed: the second group among them.
+    """
+    styles = {}
+    for strokes, is_dashed in ((("-", ":"), False), (("--", "-."), True)):
+        group = [name for name in names if (name in dashed) == is_dashed]
+        for index, name in enumerate(group):
+            colour, stroke = index % N_COLOURS, strokes[index // N_COLOURS % len(strokes)]
+            styles[name] = (f"C{colour}", stroke)
+    return styles
+
+
 def draw_lines(
-    path: Path, lines: Mapping[str, Line], x_label: str, y_label: str, *, log_x: bool = False
+    path: Path,
+    lines: Mapping[str, Line],
+    x_label: str,
+    y_label: str,
+    *,
+    log_x: bool = False,
+    log_y: bool = False,
+    dashed: Collection[str] = (),
 ) -> None:
-    """Named lines in one panel."""
+    """Named lines in one panel; for ``dashed`` see ``line_styles``."""
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(8, 5))
+    styles = line_styles(list(lines), dashed)
     for name, (x, y) in lines.items():
-        axis.plot(x, y, ".-", label=name, linewidth=1, markersize=3)
+        colour, stroke = styles[name]
+        axis.plot(x, y, stroke, color=colour, marker=".", label=name, linewidth=1, markersize=3)
     if log_x:
         axis.set_xscale("log")
+    if log_y:
+        axis.set_yscale("log")
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.grid(alpha=0.3)

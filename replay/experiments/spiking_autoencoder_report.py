@@ -43,8 +43,11 @@ def write_autoencoder_report(
         f"## Studies (Fig. 3), MNIST, the last 20 of {STUDY_BATCHES} batches while training\n",
         _study_table(results),
     ]
-    figures = [*_draw_curves(results, twins, out), *_draw_images(results, data, out)]
-    parts += [f"![{name}]({name})" for name in figures]
+    parts += [f"![{name}]({name})" for name in _draw_curves(results, twins, out)]
+    rows = _draw_images(results, data, out)
+    if rows:
+        parts.append(f"Test images and what came back; rows: {', '.join(rows)}.")
+        parts.append("![images.png](images.png)")
     numbers = {
         "spiking": [_without_curve(result) for result in results.values()],
         "twins": [_without_curve(result) for result in twins],
@@ -128,21 +131,25 @@ def _draw_curves(results: Results, twins: Sequence[dict[str, Any]], out: Path) -
         lines = {
             name: _smooth(results[name]["curve"], column)
             for name, run in RUNS.items()
-            if name in results and (run.figure == figure or name in also)
+            if name in results and (run.figure == figure or name in also) and run.settings.seed == 0
         }
         dataset = {"4": "mnist", "5": "fashion_mnist"}.get(figure)
-        lines |= {
-            twin["name"]: _smooth(twin["curve"], 1) for twin in twins if twin["dataset"] == dataset
-        }
+        ann = {twin["name"]: twin["curve"] for twin in twins if twin["dataset"] == dataset}
+        lines |= {name: _smooth(curve, 1) for name, curve in ann.items()}
         if lines:
             name = f"figure-{figure}.png"
-            draw_lines(out / name, lines, "batch", f"{label} while training")
+            label = f"{label} while training"
+            draw_lines(out / name, lines, "batch", label, log_y=bool(ann), dashed=ann)
             drawn.append(name)
     return drawn
 
 
 def _draw_images(results: Results, data: Path, out: Path) -> list[str]:
-    """The first test images as they go in (a row per data set) and come out (a row per run)."""
+    """The first test images as they go in (a row per data set) and come out (a row per run).
+
+    Returns:
+        What the rows are.
+    """
     rows: dict[str, Any] = {}
     for name, run in RUNS.items():
         weights_file = out / "runs" / f"{name}.safetensors"
@@ -153,7 +160,7 @@ def _draw_images(results: Results, data: Path, out: Path) -> list[str]:
     if not rows:
         return []
     write_montage(out / "images.png", list(rows.values()), (28, 28), scale=2)
-    return ["images.png"]
+    return list(rows)
 
 
 def regenerated(run: Run, weights_file: Path, images: torch.Tensor) -> torch.Tensor:
