@@ -34,6 +34,15 @@ def test_the_library_imports_neither_services_nor_replay_nor_zmq(path: Path) -> 
     assert not bad
 
 
+@pytest.mark.parametrize("name", ["engine", "binning", "encoder", "spike_window"])
+def test_the_spine_names_no_neuron_model_learner_or_source(name: str) -> None:
+    """So a new one is a new file and a line in its own folder's registry."""
+    names = imported(ROOT / "streamvdib" / f"{name}.py")
+    allowed = "streamvdib.neurons.neuron"  # the protocol
+    kinds = ("streamvdib.neurons", "streamvdib.learning", "streamvdib.sources")
+    assert not {n for n in names if n.startswith(kinds) and not n.startswith(allowed)}
+
+
 def test_inference_imports_no_learning() -> None:
     script = (
         "import sys, streamvdib.engine, streamvdib.sources, streamvdib.sinks, streamvdib.backends;"
