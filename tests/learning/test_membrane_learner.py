@@ -151,6 +151,16 @@ def test_a_restart_forgets_the_traces_and_keeps_the_weights() -> None:
     assert all(bool((age == -1).all()) for age in ages)
 
 
+def test_a_resumed_learner_has_forgotten_the_traces_of_before() -> None:
+    model = model_of()
+    learner = MembranePotentialLearner(model, n_lanes=2, reconstructs=True, settings=SETTINGS)
+    run(engine_of(model, learner), spikes(10))
+    learner.pause()
+    learner.resume()
+    ages = [value for name, value in learner.tensors().items() if name.endswith(".age")]
+    assert all(bool((age == -1).all()) for age in ages)
+
+
 def test_a_checkpoint_of_another_network_is_refused() -> None:
     saved = MembranePotentialLearner(model_of(), n_lanes=2).tensors()
     with pytest.raises(CheckpointError, match=r"weights\.1"):
