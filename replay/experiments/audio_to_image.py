@@ -52,9 +52,13 @@ def reproduce_audio_to_image(
     epochs: int,
     map_steps: Mapping[str, Sequence[int]],
     again: bool,
+    report: bool,
     command: str,
 ) -> None:
-    """Train and score what is not done, and write the report and the live model into ``out``."""
+    """Train and score what is not done, and write the report and the live model into ``out``.
+
+    With ``report`` no audiocoder and no twin is trained.
+    """
     images = read_pixels(mnist.parent, mnist.name, "train")
     recordings = read_spoken_digits(speech)
     data = make_audio_data(
@@ -71,11 +75,11 @@ def reproduce_audio_to_image(
     for dataset, steps in map_steps.items():
         maps = _maps(autoencoder, data, dataset, runs)
         done[f"{dataset}-maps"] = _map_scores(autoencoder, data, dataset, maps, steps)
-        for n_steps in steps:
+        for n_steps in () if report else steps:
             name = f"{dataset}-snn-{n_steps}"
             if name not in done or not (runs / f"{name}.safetensors").is_file():
                 _spiking(data, dataset, maps, autoencoder, n_steps, epochs, runs, done)
-    if not any(name.startswith("A-ann") for name in done):
+    if not report and not any(name.startswith("A-ann") for name in done):
         _twins(data, images, done)
     (runs / "results.json").write_text(json.dumps(done, indent=1) + "\n")
     _write_live_model(data, runs, out, done)
@@ -184,7 +188,11 @@ def _write_live_model(
     data: AudioData, runs: Path, out: Path, done: Mapping[str, dict[str, Any]]
 ) -> None:
     """The model of data set A with the most map steps, for ``streamvdib run``."""
-    spiking = [name for name in done if name.startswith("A-snn-")]
+    spiking = [
+        name
+        for name in done
+        if name.startswith("A-snn-") and (runs / f"{name}.safetensors").is_file()
+    ]
     if not spiking:
         return
     best = max(spiking, key=lambda name: int(name.rsplit("-", 1)[1]))

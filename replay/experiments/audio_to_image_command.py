@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map-steps", type=int, nargs="+", default=[15, 10, 5, 2, 1])
     parser.add_argument("--map-steps-b", type=int, nargs="+", default=[10])
     parser.add_argument("--again", action="store_true", help="also runs that are done")
+    parser.add_argument("--report", action="store_true", help="only report what is done")
     parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
 
 
@@ -39,6 +40,7 @@ def execute(arguments: argparse.Namespace) -> int:
         epochs=arguments.epochs,
         map_steps={"A": arguments.map_steps, "B": arguments.map_steps_b},
         again=arguments.again,
+        report=arguments.report,
         command="streamvdib reproduce audio-to-image --mnist MNIST --speech FSDD "
         f"--epochs {arguments.epochs} --map-steps {_words(arguments.map_steps)} "
         f"--map-steps-b {_words(arguments.map_steps_b)}",

@@ -96,6 +96,8 @@ def test_audio_to_image_writes_its_report_and_a_model_that_runs(
     before = (out / "runs" / "results.json").read_text()
     assert main(words) == 0, "called again, it only reports"
     assert (out / "runs" / "results.json").read_text() == before
+    assert main([*words, "--map-steps", "1", "--report"]) == 0, "nothing is trained"
+    assert "A-snn-1 " not in (out / "audio-to-image.md").read_text()
     frames = tmp_path / "frames"
     model = str(out / "audio-to-image.safetensors")
     sound = str(speech / "3_ann_0.wav")
