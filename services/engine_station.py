@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamvdib.allocator import give_back
 from streamvdib.engine import Engine, Frame
 from streamvdib.errors import ConfigurationError, LearningError, ServiceError, TargetError
 from streamvdib.events import EventPacket
@@ -250,6 +251,7 @@ class EngineStation:
         self._spikes.clear()
         self._generation += old.statistics.updates + 1
         self._adopt(new)
+        give_back()
         return {"model": new.model.name, "frame_shape": list(self.frame_shape)}
 
 

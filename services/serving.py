@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from streamvdib.replay.pace import PacedSource, parse_speed
 from streamvdib.replay.playlist import Order, Playlist, find_entries
 
+from streamvdib.allocator import keep_memory_flat
 from streamvdib.commands.learning import Learning
 from streamvdib.commands.options import (
     device_options,
@@ -73,6 +74,7 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
         StreamVdibError: something cannot be meant or cannot be had; nothing stays open.
     """
     check_limit_arguments(arguments)
+    keep_memory_flat()
     options = _server_options(arguments, guest)
     with ExitStack() as undo:
         sources = open_sources(arguments, undo)

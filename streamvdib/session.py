@@ -123,6 +123,8 @@ class Session:
         if not self._is_finished:
             self._is_finished = True
             self.save()
+            if self._n_packets >= WARM_UP_PACKETS:
+                gc.unfreeze()  # what only this session needed may go
         if self.log is not None:
             self.log.end()
 

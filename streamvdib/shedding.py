@@ -7,7 +7,8 @@
     SHED_LANES     and lanes: one in ``LANE_STRIDE`` sees events
 
 One level up when the lag has been above its bound for ``hold_s``, one level down when it has been
-below a quarter of it for ``recover_s``. Order of events and frames never changes.
+below a quarter of it for ``recover_s``; a hiccup shorter than ``hold_s`` counts neither way, so
+that a busy machine recovers. Order of events and frames never changes.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Shedding:
         self._decode_every = 0  # what it was before frames were dropped
         self._bad_since_s: float | None = None
         self._easy_since_s: float | None = None
+        self._uneasy_since_s: float | None = None
         self._asked = False
 
     @property
@@ -90,12 +92,10 @@ class Shedding:
             self._asked, self._easy_since_s, self._bad_since_s = False, None, now_s
             self._go(min(self.level + 1, Level.SHED_LANES), lag_s)
             return
-        bad, easy = lag_s > self.bounds.lag_s, lag_s < _EASY * self.bounds.lag_s
-        self._bad_since_s = (self._bad_since_s if bad else None) or (now_s if bad else None)
-        self._easy_since_s = (self._easy_since_s if easy else None) or (now_s if easy else None)
+        self._look(lag_s, now_s)
         if self._lasts(self._bad_since_s, self.bounds.hold_s, now_s):
             self._go(min(self.level + 1, Level.SHED_LANES), lag_s)
-            self._bad_since_s = now_s
+            self._bad_since_s, self._easy_since_s = now_s, None
         elif self._lasts(self._easy_since_s, self.bounds.recover_s, now_s):
             self._go(max(self.level - 1, Level.NORMAL), lag_s)
             self._easy_since_s = now_s
@@ -121,6 +121,16 @@ class Shedding:
         self._decode_every = steps
         return steps if self._applied == Level.NORMAL else steps * DECODE_FACTOR
 
+    def _look(self, lag_s: float, now_s: float) -> None:
+        """Since when it has been bad, easy and neither."""
+        is_easy = lag_s < _EASY * self.bounds.lag_s
+        self._bad_since_s = _since(self._bad_since_s, now_s, holds=lag_s > self.bounds.lag_s)
+        self._uneasy_since_s = _since(self._uneasy_since_s, now_s, holds=not is_easy)
+        if is_easy:
+            self._easy_since_s = _since(self._easy_since_s, now_s, holds=True)
+        elif self._lasts(self._uneasy_since_s, self.bounds.hold_s, now_s):
+            self._easy_since_s = None
+
     def _lasts(self, since_s: float | None, needed_s: float, now_s: float) -> bool:
         return since_s is not None and now_s - since_s >= needed_s
 
@@ -131,3 +141,10 @@ class Shedding:
         self.n_lowered += level < self.level
         self.level = Level(level)
         _LOG.warning("load shedding: %s at a lag of %.3f s", self.level.name, lag_s)
+
+
+def _since(before_s: float | None, now_s: float, *, holds: bool) -> float | None:
+    """When something began to hold that holds now; None if it does not."""
+    if not holds:
+        return None
+    return now_s if before_s is None else before_s

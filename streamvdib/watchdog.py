@@ -5,7 +5,8 @@
     no step for decoder_s     "decoder"            the heartbeat stops, so that a supervisor
                                                    restarts; if it comes back: ``Shedding``
     lag above lag_s           "lag"                ``Shedding``: decodes, then bins, then lanes
-    memory above memory_mb    "memory"             checkpoint, then end; a supervisor restarts
+    memory above memory_mb    "memory"             ``Shedding`` as far as it goes; then checkpoint
+                                                   and end, and a supervisor restarts
 
 ``Watchdog.check`` is called from a thread of its own or from a loop; it never touches the engine.
 """
@@ -20,7 +21,6 @@ from pathlib import Path
 from streamvdib.errors import ConfigurationError
 
 _LOG = logging.getLogger(__name__)
-_LARGEST_GAP_S = 1.0
 _PAGE_MB = 4096 / 2**20
 
 
@@ -30,29 +30,6 @@ def resident_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_MB
     except OSError:
         return 0.0
-
-
-class LagMeter:
-    """How far the engine is behind the sensor: wall time spent less sensor time covered.
-
-    Jumps of either clock of more than a second count as nothing, so a suspended machine, a
-    wrong wall clock or a reset sensor give no false lag. Memory: three numbers.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.lag_s = 0.0
-        self._clock = clock
-        self._before: tuple[float, int] | None = None  # wall seconds, sensor microseconds
-
-    def after(self, end_us: int) -> float:
-        """The lag after a packet that ends at ``end_us``, seconds, 0 or more."""
-        now_s = self._clock()
-        if self._before is not None:
-            wall_s, sensor_s = now_s - self._before[0], (end_us - self._before[1]) / 1e6
-            if 0 <= wall_s <= _LARGEST_GAP_S and 0 <= sensor_s <= _LARGEST_GAP_S:
-                self.lag_s = max(0.0, self.lag_s + wall_s - sensor_s)
-        self._before = (now_s, end_us)
-        return self.lag_s
 
 
 @dataclass(frozen=True)

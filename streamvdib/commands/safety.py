@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from streamvdib.allocator import keep_memory_flat
 from streamvdib.commands.logs import add_session_log_argument
-from streamvdib.commands.watching import Guardian
+from streamvdib.commands.watching import (
+    Guardian,
+    engine_policies,
+    make_guardian,
+    make_shedding,
+    source_lag,
+    source_policy,
+)
 from streamvdib.errors import ConfigurationError
 from streamvdib.signals import Signals, Stopped
 from streamvdib.supervisor import Heartbeat
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     from streamvdib.session_log import SessionLog
     from streamvdib.shedding import Shedding
     from streamvdib.sources import EventSource
-    from streamvdib.sources.live_status import LiveStatus
 
 
 def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,20 +42,6 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--checkpoint-keep", type=int, default=3, metavar="N", help="generations (%(default)s)"
-    )
-    group.add_argument(
-        "--source-stall-s",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="connect a live source anew that gave no event for so long (never)",
-    )
-    group.add_argument(
-        "--decoder-stall-s",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="an alarm when one packet takes longer; then less is decoded (never)",
     )
     group.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint in DIR, if any"
@@ -75,13 +67,28 @@ def add_limit_arguments(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=0.0,
         metavar="N",
-        help="write a checkpoint and end when more is in use (never)",
+        help="a live source gives up as much when more is in use; if that does not help, write a "
+        "checkpoint and end (never)",
+    )
+    group.add_argument(
+        "--source-stall-s",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="connect a live source anew that gave no event for so long (never)",
+    )
+    group.add_argument(
+        "--decoder-stall-s",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="an alarm when one packet takes longer; then less is decoded (never)",
     )
 
 
 def check_limit_arguments(arguments: argparse.Namespace) -> None:
     """Raise ``ConfigurationError`` for limits that cannot be meant."""
-    _check_not_negative(arguments, "shed_lag_ms", "memory_mb")
+    _check_not_negative(arguments, "shed_lag_ms", "memory_mb", "source_stall_s", "decoder_stall_s")
 
 
 def _check_not_negative(arguments: argparse.Namespace, *names: str) -> None:
@@ -98,7 +105,6 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--resume requires --checkpoint DIR, the folder to go on from")
     if arguments.fall_back and not arguments.resume:
         raise ConfigurationError("--fall-back says how to resume; it requires --resume")
-    _check_not_negative(arguments, "source_stall_s", "decoder_stall_s")
     if not 0 <= arguments.checkpoint_every_s < float("inf"):
         raise ConfigurationError(
             f"--checkpoint-every-s must be 0 or more seconds; got {arguments.checkpoint_every_s}"
@@ -126,6 +132,7 @@ class Safety:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         check_safety_arguments(arguments)
+        keep_memory_flat()
         self.signals = Signals()
         self.stopped: Stopped | None = None
         self._heartbeat = Heartbeat()
@@ -183,8 +190,7 @@ class Safety:
             if not source.is_live:
                 position = resumed.position
                 packets = skip_to(packets, position)
-        shedding = self._shedding(source)
-        self._watch(source, shedding)
+        shedding = self._watch(source)
         self._session = Session(
             engine,
             checkpoints=self._writer,
@@ -254,41 +260,19 @@ class Safety:
             from streamvdib.session_log import SessionLog
 
             self._log = SessionLog(Path(arguments.session_log))
-        if arguments.memory_mb or arguments.source_stall_s or arguments.decoder_stall_s:
-            self._guardian = Guardian(
-                arguments.memory_mb,
-                source_s=arguments.source_stall_s,
-                decoder_s=arguments.decoder_stall_s,
-                lag_s=arguments.shed_lag_ms / 1e3,
-            )
+        self._guardian = make_guardian(arguments)
 
-    def _shedding(self, source: EventSource) -> Shedding | None:
-        """Load shedding for a live source; where it is no bound on the lag, only a stall sheds."""
-        given, self._lag_s = self._arguments, None
-        if not source.is_live or not (given.shed_lag_ms or given.decoder_stall_s):
-            return None
-        from streamvdib.shedding import Bounds, Shedding
-        from streamvdib.sources.source import innermost
-
-        status: Callable[[], LiveStatus] | None = getattr(innermost(source), "status", None)
-        if status is not None:
-            self._lag_s = lambda: status().lag_us / 1e6
-        bound_s = given.shed_lag_ms / 1e3 if given.shed_lag_ms else float("inf")
-        return Shedding(time.monotonic, Bounds(lag_s=bound_s))
-
-    def _watch(self, source: EventSource, shedding: Shedding | None) -> None:
-        """Have the watchdog look at this source and answer its stalls."""
-        guardian = self._guardian
-        if guardian is None:
-            return
-        from streamvdib.sources.source import innermost
-
-        guardian.begins(is_live=source.is_live)
-        reconnect = getattr(innermost(source), "reconnect", None)
-        if reconnect is not None:
-            guardian.policies["source"] = lambda _: reconnect()
-        if shedding is not None:
-            guardian.policies["decoder"] = lambda _: shedding.ask()
+    def _watch(self, source: EventSource) -> Shedding | None:
+        """Have this source and the engine that takes it watched; the load shedding that answers."""
+        shedding = make_shedding(self._arguments, is_live=source.is_live)
+        self._lag_s = source_lag(source) if source.is_live else None
+        if self._guardian is not None:
+            self._guardian.policies.clear()
+            self._guardian.policies.update(source_policy(source))
+            self._guardian.begins(is_live=source.is_live)
+            if shedding is not None:
+                self._guardian.policies.update(engine_policies(lambda: shedding))
+        return shedding
 
     def _resume(self, checkpoints: Checkpoints, *, fall_back: bool) -> None:
         from streamvdib.checkpoints.fingerprint import differences

@@ -27,7 +27,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not 0 < arguments.minutes < float("inf"):
         raise ConfigurationError(f"--minutes must be above 0; got {arguments.minutes}")
+    from streamvdib.allocator import keep_memory_flat
+
     torch.set_num_threads(1)
+    keep_memory_flat()
     if arguments.simulate is not None:
         return _simulate(arguments.seed, arguments.simulate)
     from streamvdib.endurance.soak import Soak

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamvdib.allocator import give_back
 from streamvdib.checkpoints import Checkpoints, CheckpointWriter, Position, load_checkpoint
 from streamvdib.disk import RealDisk
 from streamvdib.endurance.disks import FaultyDisk
@@ -29,14 +30,12 @@ from streamvdib.engine import Engine, Frame
 from streamvdib.engine_description import make_described
 from streamvdib.engine_state import state_digest
 from streamvdib.errors import CheckpointError
-from streamvdib.events import EventPacket
 from streamvdib.learning.guard import Guard, make_guarded_learner
 from streamvdib.session import Session
 from streamvdib.session_log import SessionLog, rerun
 from streamvdib.shedding import Bounds, Shedding
 from streamvdib.sources.clock import SystemClock
 from streamvdib.sources.live import LiveOptions, LiveSource
-from streamvdib.watchdog import LagMeter
 
 LEARNER: dict[str, Any] = {"update_every": 50, "learning_rate": 1e-3, "guard": {"n_bad": 3}}
 RESTART_EVERY_S = 20.0
@@ -107,7 +106,6 @@ class Soak:
         self._last_frame: Frame | None = None
         self._slowest_s = 0.0
         self._counters: dict[str, int] = {}
-        self._lag = LagMeter(time.monotonic)
         self._shedding = Shedding(time.monotonic, Bounds(lag_s=0.2, recover_s=2.0))
         _compile()
         self._session = self._begin(None)
@@ -120,7 +118,7 @@ class Soak:
             now_s = time.monotonic()
             if now_s - began_s > self.seconds:
                 break
-            self._shedding.observe(self._lag_s(packet))
+            self._shedding.observe(self._lag_s())
             for frame in self._session.advance(packet):
                 self._check_order(frame)
             self._n_taken += len(packet.events)
@@ -133,11 +131,11 @@ class Soak:
         self._end(time.monotonic() - began_s)
         return self.verdict
 
-    def _lag_s(self, packet: EventPacket) -> float:
-        """Seconds behind, or one second where the queue is full already."""
+    def _lag_s(self) -> float:
+        """Seconds behind the newest event, or one second where the queue is full already."""
         n_dropped = self._source.counters["queue_dropped"]
         is_full, self._n_dropped = n_dropped > self._n_dropped, n_dropped
-        return max(self._lag.after(packet.end_us), float(is_full))
+        return max(self._source.status().lag_us / 1e6, float(is_full))
 
     def _begin(self, position: Position | None) -> Session:
         engine = small_engine(policy="count", max_gap_us=2_000_000, decode_every=20)
@@ -172,6 +170,7 @@ class Soak:
             guard.unfreeze()
         self._session = session
         self._n_restarts += 1
+        give_back()
 
     def _close_session(self) -> None:
         session = self._session

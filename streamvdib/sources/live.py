@@ -2,7 +2,8 @@
 
 The thread opens the device, reads, places events on one timeline and pushes them; when the
 connection breaks it counts, waits and tries again. The consumer's side cuts packets. The wall
-clock is only the watermark of a silent scene: it never changes an event.
+clock is only the watermark of a silent scene: it never changes an event. A thread that a device
+never lets return is abandoned when ``reconnect`` is asked for, and another takes its place.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from streamvdib.errors import ConfigurationError, LiveSourceError, StreamVdibErr
 from streamvdib.events import EventPacket, TimedImage, empty_events
 from streamvdib.sources.clock import Clock, SystemClock
 from streamvdib.sources.cutter import PacketCutter
+from streamvdib.sources.device_thread import DeviceThread
 from streamvdib.sources.feed import Feed
 from streamvdib.sources.live_status import LiveStatus
 from streamvdib.sources.queue import EventQueue
 from streamvdib.sources.timeline import DEFAULT_MAX_GAP_US, Timeline, warm_up
 
 MAX_READ_US = 100_000
+MAX_ABANDONED = 8
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class LiveOptions:
         first_retry_us: wait before the first attempt to reconnect; doubled up to last_retry_us.
         last_retry_us: the longest wait between attempts.
         connect_us: how long the very first connection may take before it is an error.
+        hang_us: a device that has not answered a call for this long may be given up.
     """
 
     packet_us: int = 10_000
@@ -49,6 +53,7 @@ class LiveOptions:
     first_retry_us: int = 100_000
     last_retry_us: int = 5_000_000
     connect_us: int = 5_000_000
+    hang_us: int = 10_000_000
 
     def __post_init__(self) -> None:
         if self.packet_us < 1 or self.capacity < 1 or self.silence_us < 0 or self.clock_rate < 0:
@@ -78,7 +83,7 @@ class LiveSource:
         self._options = options or LiveOptions()
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._reader = DeviceThread(self._read_all, self._clock, self._options.hang_us)
         self._failure: StreamVdibError | None = None
         self._is_connected = self._must_reconnect = False
         self._n_received = self._n_reconnections = 0
@@ -106,6 +111,7 @@ class LiveSource:
             "queue_dropped": self._queue.n_dropped,
             "images_dropped": self._queue.n_dropped_images,
             "reconnections": self._n_reconnections,
+            "readers_abandoned": self._reader.n_abandoned,
             **self._feed.counters,
         }
 
@@ -148,14 +154,27 @@ class LiveSource:
         """Stop reading and disconnect; safe to call twice."""
         self._stop.set()
         self._queue.close()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=5.0)
-        if self._thread is None or not self._thread.is_alive():
+        if self._reader.join(5.0):
             self._feed.close()
 
     def reconnect(self) -> None:
-        """Have the reading thread close the device and open it again; returns at once."""
+        """Have the reading thread close the device and open it again; returns at once.
+
+        One that has hung in the device for ``hang_us`` is abandoned, and a new one goes on; after
+        ``MAX_ABANDONED`` of them the source ends with an error.
+        """
         self._must_reconnect = True
+        if not self._reader.hangs or self._failure is not None:
+            return
+        if self._reader.n_abandoned < MAX_ABANDONED:
+            self._is_connected = False
+            self._reader.start(f"read {self.name}")
+            return
+        self._failure = LiveSourceError(
+            f"{self.name}: the device must answer; {MAX_ABANDONED + 1} times a call did not come "
+            f"back within {self._options.hang_us / 1e6:g} s. Look at the device."
+        )
+        self._queue.close()
 
     def _connect_first(self) -> None:
         """Open the device, trying again until ``connect_us`` have passed."""
@@ -177,26 +196,28 @@ class LiveSource:
     # The thread.
 
     def _start(self) -> None:
-        if self._thread is None and not self._stop.is_set():
-            name = f"read {self.name}"
-            self._thread = threading.Thread(target=self._read_all, name=name, daemon=True)
-            self._thread.start()
+        if not self._reader.is_started and not self._stop.is_set():
+            self._reader.start(f"read {self.name}")
+
+    def _goes_on(self) -> bool:
+        """Whether the calling thread shall read on."""
+        return self._reader.is_mine and not self._stop.is_set()
 
     def _read_all(self) -> None:
         """Read until the device ends or we are closed."""
+        failure: StreamVdibError | None = None
         try:
-            while not self._stop.is_set() and self._read_once():
+            while self._goes_on() and self._read_once():
                 pass
         except StreamVdibError as error:  # the consumer raises it
-            self._failure = error
+            failure = error
         except Exception as error:  # so that the consumer does not wait for ever
             failure = LiveSourceError(
                 f"{self.name}: reading must go on; it stopped with {type(error).__name__}: {error}"
             )
             failure.__cause__ = error
-            self._failure = failure
-        finally:
-            self._is_connected = False
+        if self._reader.is_mine:
+            self._failure, self._is_connected = self._failure or failure, False
             self._queue.close()
 
     def _read_once(self) -> bool:
@@ -206,12 +227,14 @@ class LiveSource:
             self._reconnect()
             return True
         listened_us = self._clock.now_us()
+        timeout_s = min(self._options.packet_us, MAX_READ_US) / 1e6
         try:
-            batch = self._feed.read(min(self._options.packet_us, MAX_READ_US) / 1e6)
+            batch = self._reader.call(lambda: self._feed.read(timeout_s))
         except LiveSourceError:
-            self._reconnect()
+            if self._goes_on():
+                self._reconnect()
             return True
-        if batch is None:
+        if batch is None or not self._reader.is_mine:
             return False
         self._n_received += len(batch.events)
         events = self._timeline.admit(batch.events, resume_us=self._watermark_us(listened_us))
@@ -235,16 +258,19 @@ class LiveSource:
     def _reconnect(self) -> None:
         """Close and open until it works; meanwhile the watermark keeps time going."""
         self._is_connected = False
-        self._feed.close()
+        self._reader.call(self._feed.close)
         wait_us = self._options.first_retry_us
-        while not self._stop.is_set():
+        while self._goes_on():
             self._wait_disconnected(wait_us)
             wait_us = min(2 * wait_us, self._options.last_retry_us)
             try:
-                self._feed.open()
+                self._reader.call(self._feed.open)
             except LiveSourceError:
-                self._feed.close()
+                if self._reader.is_mine:
+                    self._reader.call(self._feed.close)
                 continue
+            if not self._reader.is_mine:
+                return
             self._is_connected = True
             self._n_reconnections += 1
             self._timeline.reconnected()
@@ -253,6 +279,6 @@ class LiveSource:
     def _wait_disconnected(self, wait_us: int) -> None:
         """Wait, while the watermark goes on as on a silent scene."""
         until_us = self._clock.now_us() + wait_us
-        while not self._stop.is_set() and (now_us := self._clock.now_us()) < until_us:
+        while self._goes_on() and (now_us := self._clock.now_us()) < until_us:
             self._queue.push(empty_events(), arrived_us=now_us)
             self._clock.sleep_us(min(self._options.packet_us, MAX_READ_US, until_us - now_us))

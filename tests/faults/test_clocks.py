@@ -1,11 +1,10 @@
 """The wall clock jumps, the machine sleeps: nothing breaks, no latency is negative."""
 
 import numpy as np
-import pytest
 
 from streamvdib.endurance.workload import packets, small_engine
 from streamvdib.shedding import Bounds, Level, Shedding
-from streamvdib.watchdog import LagMeter, Limits, Vitals, Watchdog
+from streamvdib.watchdog import Limits, Vitals, Watchdog
 
 DAY_S = 86_400.0
 
@@ -36,33 +35,6 @@ def test_a_clock_that_jumps_changes_no_frame_and_no_latency_is_negative() -> Non
         assert histogram.counts.sum() > 0
 
 
-@pytest.mark.parametrize("jump_s", [DAY_S, -DAY_S, 3600.0])
-def test_a_jump_of_the_wall_clock_is_no_lag(jump_s: float) -> None:
-    now_s = 0.0
-    lag = LagMeter(lambda: now_s)
-    for step in range(20):
-        now_s += 0.01 + (jump_s if step == 10 else 0.0)
-        assert lag.after(10_000 * step) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_a_reset_of_the_sensors_clock_is_no_lag() -> None:
-    now_s = 0.0
-    lag = LagMeter(lambda: now_s)
-    for end_us in (0, 10_000, 20_000, 5, 10_005, 10**12, 10**12 + 10_000):
-        now_s += 0.01
-        assert lag.after(end_us) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_lag_is_what_took_longer_than_the_sensor() -> None:
-    now_s = 0.0
-    lag = LagMeter(lambda: now_s)
-    lags = []
-    for step in range(5):
-        lags.append(lag.after(10_000 * step))
-        now_s += 0.03 if step < 2 else 0.005
-    assert lags == pytest.approx([0.0, 0.02, 0.04, 0.035, 0.03])
-
-
 def test_load_is_shed_in_order_and_taken_back_in_order() -> None:
     now_s = 0.0
     shedding = Shedding(lambda: now_s, Bounds(lag_s=0.1, hold_s=0.5, recover_s=2.0))
@@ -75,6 +47,28 @@ def test_load_is_shed_in_order_and_taken_back_in_order() -> None:
     up = [Level.NORMAL, Level.DROP_DECODES, Level.MERGE_BINS, Level.SHED_LANES]
     assert levels == up + up[-2::-1]
     assert shedding.counters["shedding_raised"] == shedding.counters["shedding_lowered"] == 3
+
+
+def test_a_hiccup_on_a_busy_machine_does_not_keep_load_shed() -> None:
+    """Every second one look finds a lag: without a hiccup's pardon no recovery of 2 s begins."""
+    now_s = 0.0
+    shedding = Shedding(lambda: now_s, Bounds(lag_s=0.1, hold_s=0.5, recover_s=2.0))
+    for tick in range(100):
+        now_s += 0.1
+        shedding.observe(1.0 if tick < 20 or tick % 10 == 0 else 0.0)
+    assert shedding.level is Level.NORMAL
+    assert shedding.n_raised == 3
+
+
+def test_a_lag_that_lasts_ends_a_recovery() -> None:
+    """Half of the bound is neither bad nor easy: after ``hold_s`` of it the 2 s begin anew."""
+    now_s = 0.0
+    shedding = Shedding(lambda: now_s, Bounds(lag_s=0.1, hold_s=0.5, recover_s=2.0))
+    shedding.ask()
+    for tick in range(60):
+        now_s += 0.1
+        shedding.observe(0.05 if tick % 18 < 8 else 0.0)
+    assert shedding.level is Level.DROP_DECODES
 
 
 def test_shedding_never_reorders_or_repeats_and_counts_what_it_gives_up() -> None:

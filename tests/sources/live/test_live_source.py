@@ -106,6 +106,25 @@ def test_a_broken_connection_is_made_again_with_growing_waits(tools: Any) -> Non
     assert feed.n_opened == 2
 
 
+@pytest.mark.parametrize("jump_us", [-86_400_000_000, 3_600_000_000, 86_400_000_000])
+def test_a_jump_of_the_wall_clock_is_no_lag(tools: Any, jump_us: int) -> None:
+    """What was delivered is compared with the newest event, both by the sensor's clock."""
+    clock = tools.FakeClock()
+    batches = [Batch(tools.some_events(50, start_us=start)) for start in (0, 50_000, 100_000)]
+
+    def jump() -> None:
+        clock.time_us += jump_us
+
+    feed = tools.ScriptedFeed([batches[0], jump, batches[1], jump, batches[2]])
+    source = LiveSource(feed, LiveOptions(clock_rate=0.0), clock=clock)
+    lags_us = []
+    for _ in source:
+        lags_us.append(source.status().lag_us)
+    assert 0 <= min(lags_us) <= max(lags_us) < 150_000
+    assert source.status().n_delivered == 150
+    source.close()
+
+
 def test_the_first_connection_is_given_up_after_a_while(tools: Any) -> None:
     clock = tools.FakeClock()
     feed = tools.ScriptedFeed([], opens=[False] * 100)
