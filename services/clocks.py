@@ -34,14 +34,14 @@ class SensorClock:
         self._older_ns: int | None = None
         self._newer_ns: int | None = None
         self._bucket_ns = 0
-        self._end_us = 0
+        self.newest_us = 0  # sensor time at which the packet that came last ends
         self._arrival_ns = 0
 
     def arrived(self, end_us: int, arrival_ns: int) -> None:
         """A packet that ends at ``end_us`` came at ``arrival_ns`` of the monotonic clock."""
-        if end_us < self._end_us - _RESET_US:
+        if end_us < self.newest_us - _RESET_US:
             self._older_ns = self._newer_ns = None  # the sensor's clock was set back
-        self._end_us, self._arrival_ns = end_us, arrival_ns
+        self.newest_us, self._arrival_ns = end_us, arrival_ns
         if self._speed is None:
             return
         offset_ns = arrival_ns - round(end_us * 1000 / self._speed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class EngineStation:
         streams: their names.
         make_session: the session of an engine, with its log and load shedding.
         lag_s: how far behind a stream is that has come to this time of the sensor, seconds.
+        watched: what watches the engine while it takes a packet, given that lag.
+        alarms: how often each was raised, by name.
         source_counters: what the sources skipped or lost, by cause.
         make_engine: an engine for a model given by name, same streams and geometry options.
         snapshots: where snapshots go; None where none are kept.
@@ -50,6 +53,8 @@ class EngineStation:
         *,
         make_session: Callable[[Engine], Session] = Session,
         lag_s: Callable[[str, int], float] = lambda _stream, _end_us: 0.0,
+        watched: Callable[[float], AbstractContextManager[None]] = nullcontext,
+        alarms: Callable[[], Mapping[str, int]] = dict,
         source_counters: Callable[[], Mapping[str, int]] = dict,
         make_engine: Callable[[str], Engine] | None = None,
         snapshots: SnapshotKeeper | None = None,
@@ -58,6 +63,7 @@ class EngineStation:
     ) -> None:
         self.streams = tuple(streams)
         self._make_session, self._lag_s = make_session, lag_s
+        self._watched, self._alarms = watched, alarms
         self._source_counters = source_counters
         self._make_engine = make_engine
         self._snapshots = snapshots
@@ -104,10 +110,12 @@ class EngineStation:
         watch = getattr(self.engine.targets, "watch", None)
         if watch is not None:
             watch(packet)
+        lag_s = self._lag_s(stream, packet.end_us)
         if self._session.shedding is not None:
-            self._session.shedding.observe(self._lag_s(stream, packet.end_us))
+            self._session.shedding.observe(lag_s)
         try:
-            return self._session.advance(packet, self.streams.index(stream))
+            with self._watched(lag_s):
+                return self._session.advance(packet, self.streams.index(stream))
         except (LearningError, TargetError) as error:
             self._n_bad_updates += 1
             _LOG.warning("learning stopped", extra={"error": str(error)})
@@ -136,7 +144,7 @@ class EngineStation:
             self._generation + statistics.updates,
             self._dropped(),
             self._learning(),
-            self._session.counters,
+            {**self._session.counters, **self._alarms()},
         )
 
     def describe(self, stream: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,7 @@ class Intake:
         source: iterated in the reading thread.
         is_live: drop the oldest packet when full; otherwise the source waits.
         clock: told of every arrival.
+        on_arrival: given every packet as it comes, in the reading thread (the watchdog).
         capacity: packets that may wait.
     """
 
@@ -54,9 +55,11 @@ class Intake:
         *,
         is_live: bool,
         clock: SensorClock | None = None,
+        on_arrival: Callable[[EventPacket], None] | None = None,
         capacity: int = 64,
     ) -> None:
         self._source = source
+        self._on_arrival = on_arrival
         self._is_live = is_live
         self.clock = clock or SensorClock()
         self._capacity = capacity
@@ -115,6 +118,8 @@ class Intake:
             for packet in self._source:
                 arrival = Arrival(packet, time.monotonic_ns())
                 self.clock.arrived(packet.end_us, arrival.arrival_ns)
+                if self._on_arrival is not None:
+                    self._on_arrival(packet)
                 if not self._offer(arrival):
                     break
         except BaseException as error:  # handed to the engine's thread, which ends the service

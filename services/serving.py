@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -85,18 +86,16 @@ def assemble(arguments: argparse.Namespace, guest: KeyPair | None) -> Assembly:
         sensors = {name: source.sensor_size for name, source in sources.items()}
         records = Path(arguments.records) if arguments.records else None
         recording = RecordingSwitch(records, sensors)
-        intakes = _intakes(arguments, sources)
-        keeping = Keeping(
-            arguments,
-            is_live=any(source.is_live for source in sources.values()),
-            learner=Learning(arguments).about,
-        )
+        keeping = Keeping(arguments, sources, learner=Learning(arguments).about)
         undo.callback(keeping.close)
+        intakes = _intakes(arguments, sources, keeping)
         station = EngineStation(
             engine,
             tuple(sources),
             make_session=keeping.session,
-            lag_s=lag_of(intakes),
+            lag_s=lag_of(intakes, sources),
+            watched=keeping.watched,
+            alarms=lambda: keeping.counters,
             source_counters=_counters_of(sources, recording),
             make_engine=_engine_maker(arguments, sources),
             snapshots=snapshots,
@@ -221,13 +220,18 @@ def _engine_maker(
 
 
 def _intakes(
-    arguments: argparse.Namespace, sources: Mapping[str, EventSource]
+    arguments: argparse.Namespace, sources: Mapping[str, EventSource], keeping: Keeping
 ) -> dict[str, Intake]:
     speed = parse_speed(arguments.speed)
     intakes = {}
     for name, source in sources.items():
         clock = SensorClock(1.0 if source.is_live else speed)
-        intakes[name] = Intake(source, is_live=source.is_live, clock=clock)
+        intakes[name] = Intake(
+            source,
+            is_live=source.is_live,
+            clock=clock,
+            on_arrival=partial(keeping.arrived, name),
+        )
     return intakes
 
 

@@ -58,7 +58,7 @@ class Reading:
     generation: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     learning: Learning | None = None  # None where the engine has no learner
-    safety: Mapping[str, int] = field(default_factory=dict)  # counters of shedding and of the log
+    safety: Mapping[str, int] = field(default_factory=dict)  # counters: shedding, log, alarms
 
 
 Result = dict[str, Any] | Future[dict[str, Any]]

@@ -98,7 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     Returns:
         0 after the end of the sources, SIGTERM, SIGINT or ``shut_down``; 1 if a source or the
-        engine failed.
+        engine failed, or memory stayed past its bound.
     """
     from ..keys import make_key_pair
     from ..serving import assemble
@@ -131,8 +131,9 @@ def execute(arguments: argparse.Namespace) -> int:
         _supervise(arguments, assembly, watchdog)
         watchdog.stopping()
     _print_table(assembly, time.monotonic() - began_s)
-    if server.failure is not None:
-        _LOG.error("failed", extra={"error": str(server.failure)})
+    failure = server.failure or assembly.keeping.failure
+    if failure is not None:
+        _LOG.error("failed", extra={"error": str(failure)})
         return EXIT_FAILED
     return 0
 
@@ -191,7 +192,7 @@ def _supervise(arguments: argparse.Namespace, assembly: Assembly, watchdog: Watc
     server = assembly.server
     while not server.stop_requested.wait(0.1):
         watchdog.feed()
-        if server.failure is not None:
+        if server.failure is not None or assembly.keeping.failure is not None:
             return
         if server.wait(0.0):
             server.tally.pulse.beat("ended")  # declared: nothing more will come

@@ -260,7 +260,7 @@ class Safety:
             from streamvdib.session_log import SessionLog
 
             self._log = SessionLog(Path(arguments.session_log))
-        self._guardian = make_guardian(arguments)
+        self._guardian = make_guardian(arguments, source_s=arguments.source_stall_s)
 
     def _watch(self, source: EventSource) -> Shedding | None:
         """Have this source and the engine that takes it watched; the load shedding that answers."""

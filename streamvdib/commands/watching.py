@@ -43,6 +43,7 @@ class Guardian:
         policies: what is done at an alarm, by its name, in the watching thread. That for "memory"
             is asked for relief every ``RELIEF_S``, ``N_RELIEFS`` times.
         end: called once, where memory stays past its bound after that, or has no policy.
+        name: of the watching thread.
         clock: seconds that only go up.
     """
 
@@ -55,6 +56,7 @@ class Guardian:
         lag_s: float = 0.0,
         policies: Mapping[str, Policy] | None = None,
         end: Callable[[], object] | None = None,
+        name: str = "engine",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limits = Limits(source_s, decoder_s, lag_s, memory_mb)
@@ -64,7 +66,7 @@ class Guardian:
         self._clock, self._is_live, self._end = clock, True, end or _end_process
         self._n_reliefs, self._relief_s, self._is_ending = 0, 0.0, False
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name=f"watch {name}", daemon=True)
         self._thread.start()
 
     @property
@@ -125,16 +127,18 @@ class Guardian:
 
 
 def make_guardian(
-    arguments: argparse.Namespace, end: Callable[[], object] | None = None
+    arguments: argparse.Namespace,
+    end: Callable[[], object] | None = None,
+    *,
+    source_s: float,
 ) -> Guardian | None:
-    """One for an engine's thread, if any option asks for it."""
+    """One for an engine's thread, if any option asks for it; its source may be silent so long."""
     given = arguments
-    bounds = (given.memory_mb, given.source_stall_s, given.decoder_stall_s, given.shed_lag_ms)
-    if not any(bounds):
+    if not any((given.memory_mb, source_s, given.decoder_stall_s, given.shed_lag_ms)):
         return None
     return Guardian(
         given.memory_mb,
-        source_s=given.source_stall_s,
+        source_s=source_s,
         decoder_s=given.decoder_stall_s,
         lag_s=given.shed_lag_ms / 1e3,
         end=end,

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from streamvdib.commands.safety import Safety, add_safety_arguments
-from streamvdib.commands.watching import Guardian
+from streamvdib.commands.watching import (
+    RELIEF_S,
+    Guardian,
+    engine_policies,
+    make_guardian,
+    make_shedding,
+)
 from streamvdib.endurance.workload import SENSOR, packets, small_engine
 from streamvdib.events import EventPacket
 from streamvdib.filters import FilteredSource
@@ -113,6 +119,58 @@ def test_what_was_given_up_for_a_stall_is_taken_back_in_order() -> None:
         clock.now_s += seconds
         shedding.observe(0.0)
     assert shedding.level is Level.NORMAL
+
+
+def test_full_memory_gives_up_frames_steps_and_lanes_and_only_then_ends_the_run_once() -> None:
+    clock, ends = Hand(), []
+    shedding = Shedding(clock, Bounds(lag_s=float("inf"), recover_s=1000.0))
+    guardian = Guardian(
+        1, policies=engine_policies(lambda: shedding), end=lambda: ends.append(clock()), clock=clock
+    )
+    guardian.close()
+    levels = []
+    for _ in range(6):
+        guardian.look()
+        guardian.look()  # nothing more before what was given up could help
+        shedding.observe(0.0)
+        levels.append((shedding.level, len(ends)))
+        clock.now_s += RELIEF_S
+    lanes = Level.SHED_LANES
+    shed = [Level.DROP_DECODES, Level.MERGE_BINS, lanes, lanes, lanes, lanes]
+    assert levels == list(zip(shed, [0, 0, 0, 1, 1, 1], strict=True))
+
+
+def test_memory_that_is_free_again_ends_nothing() -> None:
+    ends, full = [], [True, True, False, True, True, True]
+    guardian = Guardian(1, policies={"memory": lambda _: None}, end=lambda: ends.append(1))
+    guardian.close()
+    for is_full in full:
+        guardian.watchdog.resident_mb = lambda is_full=is_full: 2.0 if is_full else 0.5
+        guardian.look()
+        guardian._relief_s -= RELIEF_S
+    assert ends == []
+    guardian.look()
+    assert ends == [1]
+
+
+def test_a_recording_gives_up_nothing_and_ends_at_once() -> None:
+    ends = []
+    guardian = Guardian(1, end=lambda: ends.append(1), clock=Hand())
+    guardian.close()
+    guardian.look()
+    guardian.look()
+    assert ends == [1]
+    assert make_shedding(arguments("--memory-mb", "1"), is_live=False) is None
+    assert make_shedding(arguments("--memory-mb", "1"), is_live=True) is not None
+
+
+def test_a_bound_on_the_lag_alone_raises_its_alarm() -> None:
+    guardian = make_guardian(arguments("--shed-lag-ms", "100"), source_s=0.0)
+    assert guardian is not None
+    guardian.close()
+    guardian.packet_comes(has_events=True, lag_s=0.2)
+    guardian.look()
+    assert guardian.counters == {"alarms_lag": 1}
 
 
 def arguments(*words: str) -> argparse.Namespace:
