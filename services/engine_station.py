@@ -53,7 +53,7 @@ class EngineStation:
         *,
         make_session: Callable[[Engine], Session] = Session,
         lag_s: Callable[[str, int], float] = lambda _stream, _end_us: 0.0,
-        watched: Callable[[float], AbstractContextManager[None]] = nullcontext,
+        watched: Callable[[float], AbstractContextManager[None]] = lambda _lag_s: nullcontext(),
         alarms: Callable[[], Mapping[str, int]] = dict,
         source_counters: Callable[[], Mapping[str, int]] = dict,
         make_engine: Callable[[str], Engine] | None = None,

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from streamvdib.model import Model
 
 
+SHADOW_OPTIONS = {  # of the command line, and what ``Shadow`` calls them
+    "shadow_every": "holdout_every",
+    "shadow_trials": "n_trials",
+    "shadow_margin": "margin",
+}
+
+
 def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     group = parser.add_argument_group("learning")
@@ -38,6 +45,29 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-guard", action="store_true", help="let bad updates pass; the run may fail"
     )
     group.add_argument(
+        "--shadow",
+        action="store_true",
+        help="learn on a copy; swap it in when it is better on targets that were held out",
+    )
+    group.add_argument(
+        "--shadow-every",
+        type=int,
+        metavar="N",
+        help="one target in N is held out (5)",
+    )
+    group.add_argument(
+        "--shadow-trials",
+        type=int,
+        metavar="N",
+        help="held-out targets before each decision (20)",
+    )
+    group.add_argument(
+        "--shadow-margin",
+        type=float,
+        metavar="F",
+        help="by which fraction the copy's error must be lower (0.02)",
+    )
+    group.add_argument(
         "--score", metavar="FILE", help="test-then-train scores, one JSON line per update"
     )
     group.add_argument("--save-model", metavar="FILE", help="write what was learned")
@@ -47,16 +77,17 @@ class Learning:
     """The learner of a run over one or several sources; it learns on from one to the next."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
         if arguments.learn and not arguments.targets:
             raise ConfigurationError(
                 "--learn requires --targets: image:FILE, label:N, frames or FILE.npz; got none"
             )
-        for name in ("targets", "score", "save_model"):
-            if getattr(arguments, name) and not arguments.learn:
-                raise ConfigurationError(
-                    f"--{name.replace('_', '-')} says how to learn; it requires --learn"
-                )
-        self._arguments = arguments
+        _check_requires(arguments, ("targets", "score", "save_model", "shadow"), "learn")
+        _check_requires(arguments, SHADOW_OPTIONS, "shadow")
+        if arguments.shadow:
+            from streamvdib.learning.shadow import check_shadow
+
+            check_shadow(**(self.about or {})["shadow"])
         self._learner: Learner | None = None
         self._targets: Any = None
         self._scores: TextIO | None = None
@@ -77,6 +108,12 @@ class Learning:
             options["update_every"] = given.update_every
         if not given.no_guard:
             options["guard"] = {}
+        if given.shadow:
+            options["shadow"] = {
+                name: getattr(given, option)
+                for option, name in SHADOW_OPTIONS.items()
+                if getattr(given, option) is not None
+            }
         return options
 
     def attach(self, engine: Engine, uri: str) -> None:
@@ -138,3 +175,13 @@ class Learning:
     ) -> None:
         if self._scores is not None:
             self._scores.close()
+
+
+def _check_requires(arguments: argparse.Namespace, names: Iterable[str], needed: str) -> None:
+    """Raise ``ConfigurationError`` where one of these options came without another."""
+    for name in names:
+        value = getattr(arguments, name)
+        if not (value is None or value is False or value == "" or getattr(arguments, needed)):
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} says how to learn; it requires --{needed}"
+            )

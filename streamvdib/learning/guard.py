@@ -355,14 +355,20 @@ def make_guarded_learner(engine: Engine, about: Mapping[str, Any]) -> Learner:
     Args:
         engine: that will learn.
         about: options of ``learning.build.make_learner``; under "guard" the ``Limits`` of a guard
-            around it, none without that key.
+            around it, none without that key; under "shadow" the options of a ``Shadow`` that all
+            this is tried on.
     """
     from streamvdib.learning.build import make_learner
+    from streamvdib.learning.shadow import shadowed
 
     options = dict(about)
-    limits = options.pop("guard", None)
-    learner = make_learner(engine.model, n_lanes=engine.n_lanes, **options)
-    return learner if limits is None else guarded(learner, engine.model, **limits)
+    limits, shadow = options.pop("guard", None), options.pop("shadow", None)
+
+    def make(model: Model) -> Learner:
+        learner = make_learner(model, n_lanes=engine.n_lanes, **options)
+        return learner if limits is None else guarded(learner, model, **limits)
+
+    return make(engine.model) if shadow is None else shadowed(engine, make, **shadow)
 
 
 def _named(weights: Weights) -> dict[str, Tensor]:

@@ -4,14 +4,19 @@ The copy has its own encoder state, window and decoder, and sees the same inputs
 ``holdout_every`` is not learned from: on it the frames of both are compared. After ``n_trials``
 such comparisons the copy's weights are swapped in if its mean squared error is lower by
 ``margin``, or thrown away if it is higher by as much.
+
+After steps that it did not see (a pause, another recording) the copy begins anew from silence, and
+compares and learns again once its window is full.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +25,17 @@ from torch import Tensor
 
 from streamvdib.backends import EncoderTrace, make_backend
 from streamvdib.encoder import EncoderState, LayerWeights, Weights
-from streamvdib.engine import Learner
+from streamvdib.engine import Engine, Learner
 from streamvdib.engine_state import encoder_tensors, fill_encoder
-from streamvdib.errors import CheckpointError, ConfigurationError
+from streamvdib.errors import CheckpointError, ConfigurationError, TargetError
 from streamvdib.learning.guard_memory import Memory
+from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
+_LOG = logging.getLogger(__name__)
 Target = npt.NDArray[np.float32]
-_COUNTS = ("n_targets", "n_compared", "n_swaps", "n_resets")
+_COUNTS = ("n_targets", "n_compared", "n_refused", "n_swaps", "n_resets")
 
 
 class Shadow:
@@ -59,11 +66,7 @@ class Shadow:
         n_trials: int = 20,
         margin: float = 0.02,
     ) -> None:
-        if holdout_every < 2 or n_trials < 1 or not 0 <= margin < 1:
-            raise ConfigurationError(
-                "a shadow requires holdout_every of at least 2, n_trials of at least 1 and a "
-                f"margin in [0, 1); got {holdout_every}, {n_trials}, {margin}"
-            )
+        check_shadow(holdout_every, n_trials, margin)
         self.live, self.model = model, replace(model, decoder=copy.deepcopy(model.decoder))
         self._make_learner, self.learner = make_learner, make_learner(self.model)
         self.holdout_every, self.n_trials, self.margin = holdout_every, n_trials, margin
@@ -75,6 +78,9 @@ class Shadow:
             backend, model.encoder, model.weights, n_lanes=n_lanes, seed=seed
         )
         self._weights = self._live_weights = model.weights
+        self._tuned: Any = self.learner  # what its makers let be changed while it runs
+        self._step = 0  # that the next chunk is expected to begin with
+        self._ready_step = 0  # from which on the copy's window is full
 
     @property
     def update_every(self) -> int:
@@ -86,15 +92,47 @@ class Shadow:
         """Whether it only looks on."""
         return self.learner.paused
 
+    @property
+    def beta(self) -> float:
+        """Of the copy's learner; may be set while running."""
+        return float(self._tuned.beta)
+
+    @beta.setter
+    def beta(self, beta: float) -> None:
+        self._tuned.beta = beta
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the copy's learner; may be set while running."""
+        return float(self._tuned.learning_rate)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._tuned.learning_rate = rate
+
+    def pause(self) -> None:
+        """Stop learning, on the copy too."""
+        self._tuned.pause()
+
+    def resume(self) -> None:
+        """Learn again after ``pause``, or after the copy's guard froze."""
+        self._tuned.resume()
+
     def watch(self, trace: EncoderTrace) -> None:
         """See ``Learner``: the copy makes its own spikes from the same inputs."""
+        first_step = trace.inputs.first_step
+        if first_step != self._step:
+            self._begin(first_step)
+            self.learner.restart()
+            self._ready_step = first_step + self._window.tau_d
+        self._step = first_step + trace.inputs.n_steps
         own = self._backend.watch(trace.inputs)
         self._window.push(own.spikes[-1])
         self.learner.watch(own)
 
     def learn(self, window: SpikeWindow, target: Target | None, end_us: int) -> Weights | None:
         """See ``Learner``: weights only when the copy has won."""
-        if target is None:
+        if target is None or self._step < self._ready_step:
             return None
         self.counts["n_targets"] += 1
         if self.counts["n_targets"] % self.holdout_every:
@@ -103,15 +141,18 @@ class Shadow:
                 self._weights = weights
                 self._backend.set_weights(weights)
             return None
+        try:
+            check_target(target, (window.ring.shape[1], *self.live.decoder_shape.output_shape))
+        except (TargetError, TypeError) as error:
+            self.counts["n_refused"] += 1
+            _LOG.debug("held-out target refused: %s", error)
+            return None
         self._compare(window, target)
         return self._decide() if self.counts["n_compared"] >= self.n_trials else None
 
     def restart(self) -> None:
         """See ``Learner``."""
-        state = self._backend.state()
-        fresh = self.model.encoder.initial_state(self._window.ring.shape[1])
-        self._backend.restore(EncoderState(state.step, fresh.layers))
-        self._window.clear()
+        self._begin(self._step)
         self.learner.restart()
 
     def metrics(self) -> dict[str, float]:
@@ -124,7 +165,8 @@ class Shadow:
         """See ``Learner``."""
         state = self._backend.state()
         numbers = [float(self.counts[n]) for n in _COUNTS]
-        sums = [self.live_error, self.shadow_error, float(state.step), self._window.n_pushed]
+        steps = [float(self._step), float(self._ready_step), float(self._window.n_pushed)]
+        sums = [self.live_error, self.shadow_error, *steps]
         return {
             **{f"inner.{n}": t for n, t in self.learner.tensors().items()},
             **{f"decoder.{n}": t for n, t in self.model.decoder.state_dict().items()},
@@ -138,7 +180,7 @@ class Shadow:
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """See ``Learner``."""
         try:
-            *counts, live, shadow, step, n_pushed = tensors["numbers"].tolist()
+            *counts, live, shadow, step, ready_step, n_pushed = tensors["numbers"].tolist()
             layers = fill_encoder(self._backend.state(), _below("state.", tensors))
             window = tensors["window"].numpy()
             weights = _like("weights", self._weights, tensors)
@@ -151,7 +193,8 @@ class Shadow:
         self._window.n_pushed = int(n_pushed)
         self._weights, self._live_weights = weights, live_weights
         self._backend.set_weights(weights)
-        self._backend.restore(EncoderState(int(step), layers))
+        self._step, self._ready_step = int(step), int(ready_step)
+        self._backend.restore(EncoderState(self._step, layers))
         self.counts = {name: int(count) for name, count in zip(_COUNTS, counts, strict=True)}
         self.live_error, self.shadow_error = live, shadow
 
@@ -178,9 +221,42 @@ class Shadow:
         """The copy begins anew from the original, with a fresh learner."""
         self.counts["n_resets"] += 1
         self.model.decoder.load_state_dict(self.live.decoder.state_dict())
-        self.learner = self._make_learner(self.model.with_weights(self._live_weights))
+        old, new = self._tuned, self._make_learner(self.model.with_weights(self._live_weights))
+        self.learner = self._tuned = new
+        for name in ("beta", "learning_rate"):  # as they were set while it ran
+            if hasattr(old, name):
+                setattr(self._tuned, name, getattr(old, name))
         self._weights = self._live_weights
         self._backend.set_weights(self._weights)
+
+    def _begin(self, step: int) -> None:
+        """Forget every spike; the next step has this number."""
+        fresh = self.model.encoder.initial_state(self._window.ring.shape[1])
+        self._backend.restore(EncoderState(step, fresh.layers))
+        self._window.clear()
+
+
+def check_shadow(holdout_every: int = 5, n_trials: int = 20, margin: float = 0.02) -> None:
+    """Raise ``ConfigurationError`` for options that cannot be meant."""
+    if holdout_every < 2 or n_trials < 1 or not 0 <= margin < 1:
+        raise ConfigurationError(
+            "a shadow must hold out one target in 2 or more, decide after 1 trial or more, and "
+            f"have a margin in [0, 1); got {holdout_every}, {n_trials}, {margin}"
+        )
+
+
+def shadowed(engine: Engine, make_learner: Callable[[Model], Learner], **options: Any) -> Shadow:
+    """A shadow for an engine; options are ``holdout_every``, ``n_trials`` and ``margin``.
+
+    Raises:
+        ConfigurationError: no option has that name, or a value cannot be meant.
+    """
+    try:
+        return Shadow(
+            engine.model, make_learner, n_lanes=engine.n_lanes, seed=engine.seed, **options
+        )
+    except TypeError as error:
+        raise ConfigurationError(f"options of a shadow: {error}") from error
 
 
 def _named(prefix: str, weights: Weights) -> dict[str, Tensor]:

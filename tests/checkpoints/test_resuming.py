@@ -24,6 +24,12 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "pathwise": {"learning_rate": 0.01, "update_every": 3},
     "score": {"learning_rate": 0.01, "update_every": 3, "estimator": "score"},
     "pathwise, guarded": {"learning_rate": 0.01, "update_every": 3, "guard": {}},
+    "pathwise, guarded, on a copy": {
+        "learning_rate": 0.01,
+        "update_every": 3,
+        "guard": {},
+        "shadow": {"holdout_every": 2, "n_trials": 2, "margin": 0.0},
+    },
 }
 
 

@@ -151,10 +151,27 @@ def test_learning_at_rate_zero_leaves_the_run_and_the_model_as_they_were(
         np.testing.assert_array_equal(tensor, after.tensors()[name])
 
 
+def test_a_run_that_learns_on_a_copy_keeps_its_model_until_the_copy_has_won(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    words = ["--shadow", "--shadow-every", "2", "--learning-rate", "0.02"]
+    assert learn(tmp_path, model, recording, *words, "--shadow-trials", "1000") == EXIT_OK
+    before, after = load_model(model), load_model(tmp_path / "learned.safetensors")
+    for name, tensor in before.tensors().items():
+        np.testing.assert_array_equal(tensor, after.tensors()[name])
+    assert learn(tmp_path, model, recording, *words, "--shadow-trials", "3") == EXIT_OK
+    lines = [json.loads(line) for line in (tmp_path / "score.jsonl").read_text().splitlines()]
+    assert lines[-1]["shadow_n_swaps"] >= 1
+    assert lines[-1]["shadow_error"] < lines[-1]["live_error"]
+    after = load_model(tmp_path / "learned.safetensors")
+    assert any(not np.array_equal(t, after.tensors()[n]) for n, t in before.tensors().items())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--learn"], "--learn requires --targets"),
+        (["--shadow"], "--shadow says how to learn; it requires --learn"),
         (["--targets", "label:3"], "--targets says how to learn; it requires --learn"),
         (["--learn", "--targets", "sky"], "targets must be image:FILE"),
         (["--filter", "blur"], "a filter must be one of"),

@@ -19,6 +19,18 @@ BAD_OPTIONS = {
     "lag that is no number": ["--shed-lag-ms", "nan"],
     "learning without targets": ["--learn"],
     "targets without learning": ["--targets", "label:1"],
+    "a shadow without learning": ["--shadow"],
+    "trials without a shadow": ["--learn", "--targets", "label:1", "--shadow-trials", "0"],
+    "a shadow that never learns": [
+        "--learn",
+        "--targets",
+        "label:1",
+        "--shadow",
+        "--shadow-every",
+        "1",
+    ],
+    "a source that stalls at once": ["--source-stall-s", "-1"],
+    "a decoder that is no number": ["--decoder-stall-s", "nan"],
 }
 
 

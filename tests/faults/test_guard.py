@@ -3,69 +3,30 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
 
-from streamvdib.backends import EncoderTrace
 from streamvdib.encoder import LayerWeights, Weights
 from streamvdib.endurance.wandering_learner import ConstantTargets, WanderingLearner
-from streamvdib.endurance.workload import packets, small_engine
+from streamvdib.endurance.workload import small_engine
 from streamvdib.engine import Engine
 from streamvdib.engine_state import state_digest
 from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.learning.build import make_learner
 from streamvdib.learning.guard import Guard, guarded
 from streamvdib.learning.online import OnlineLearner
-from streamvdib.learning.shadow import Shadow
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
-
-Target = npt.NDArray[np.float32]
-PICTURE = np.linspace(0, 1, 25, dtype=np.float32).reshape(1, 5, 5)
-
-
-class DecoderLearner:
-    """Gradient steps of the decoder on the squared error; the encoder stays."""
-
-    def __init__(self, model: Model, rate: float = 0.5) -> None:
-        self.update_every, self.paused = 1, False
-        self.model, self.rate = model, rate
-
-    def watch(self, trace: EncoderTrace) -> None:
-        pass
-
-    def learn(self, window: SpikeWindow, target: Target | None, end_us: int) -> Weights | None:
-        estimate = self.model.decoder(window.tensor(dtype=torch.float32, device="cpu"))
-        error = torch.mean((self.model.likelihood.estimate(estimate) - torch.tensor(target)) ** 2)
-        parameters = list(self.model.decoder.parameters())
-        with torch.no_grad():
-            for parameter, slope in zip(
-                parameters, torch.autograd.grad(error, parameters), strict=True
-            ):
-                parameter -= self.rate * slope
-        return self.model.weights
-
-    def restart(self) -> None:
-        pass
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        return {}
-
-    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        pass
-
-
-class Stream:
-    """Targets made by a function of the number of the update."""
-
-    def __init__(self, make: Callable[[int], Target]) -> None:
-        self.make, self.n_asked = make, 0
-
-    def at(self, end_us: int) -> Target:
-        self.n_asked += 1
-        return self.make(self.n_asked)
+from tests.faults.simple_learners import (
+    PICTURE,
+    DecoderLearner,
+    Stream,
+    Target,
+    play,
+    same,
+    weights_of,
+)
 
 
 def guarded_engine(make: Callable[[int], Target], **limits: float) -> tuple[Engine, Guard]:
@@ -73,18 +34,6 @@ def guarded_engine(make: Callable[[int], Target], **limits: float) -> tuple[Engi
     guard = guarded(DecoderLearner(engine.model), engine.model, **limits)
     engine.learner, engine.targets = guard, Stream(make)
     return engine, guard
-
-
-def play(engine: Engine, n_packets: int, first: int = 0) -> int:
-    return sum(len(engine.advance(packet)) for packet in packets(8, n_packets, first))
-
-
-def weights_of(engine: Engine) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in engine.model.tensors().items()}
-
-
-def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
 
 
 BAD_TARGETS = {
@@ -268,46 +217,6 @@ def test_limits_that_cannot_be_meant_are_refused() -> None:
     for limits in ({"n_bad": 0}, {"tolerance": -1.0}, {"largest_stepp": 3.0}, {"margin": 0.0}):
         with pytest.raises(ConfigurationError):
             guarded(WanderingLearner(engine.model), engine.model, **limits)
-
-
-def shadow_engine(make_inner: Callable[[Model], DecoderLearner]) -> tuple[Engine, Shadow]:
-    engine = small_engine(backend="torch")
-    shadow = Shadow(engine.model, make_inner, backend="torch", n_trials=5)
-    engine.learner, engine.targets = shadow, Stream(lambda _: PICTURE)
-    return engine, shadow
-
-
-def test_a_shadow_swaps_in_only_what_is_better_on_held_out_data() -> None:
-    engine, shadow = shadow_engine(DecoderLearner)
-    before = weights_of(engine)
-    play(engine, 6)
-    assert same(before, weights_of(engine))
-    play(engine, 40, first=6)
-    assert shadow.counts["n_swaps"] >= 1
-    assert not same(before, weights_of(engine))
-    live, copied = shadow.last
-    assert live < 0.09
-    assert copied < 0.09
-
-
-def test_a_shadow_that_gets_worse_never_reaches_the_live_weights() -> None:
-    engine, shadow = shadow_engine(lambda model: DecoderLearner(model, rate=-0.5))
-    before = weights_of(engine)
-    play(engine, 40)
-    assert shadow.counts["n_swaps"] == 0
-    assert shadow.counts["n_resets"] >= 1
-    assert same(before, weights_of(engine))
-
-
-def test_a_shadow_resumes_bit_for_bit() -> None:
-    whole, _ = shadow_engine(DecoderLearner)
-    play(whole, 40)
-    first, _ = shadow_engine(DecoderLearner)
-    play(first, 17)
-    second, _ = shadow_engine(DecoderLearner)
-    second.restore(first.snapshot())
-    play(second, 23, first=17)
-    assert state_digest(second.snapshot()) == state_digest(whole.snapshot())
 
 
 def test_a_state_with_parts_missing_is_refused() -> None:
