@@ -56,7 +56,7 @@ TRAINING: dict[str, dict[str, Any]] = {
 RULES: dict[str, dict[str, Any]] = {
     "pathwise": {"estimator": "pathwise"},
     "score": {"estimator": "score", "feedback": "random", "credit": "instantaneous",
-              "baseline": "leave-one-out", "n_samples": 4},
+              "baseline": "linear", "n_samples": 2},
     # and its beta 1e-3 for costs averaged over 256 neurons and 30 steps
     "score-paper": {"estimator": "score", "feedback": "random", "credit": "instantaneous",
                     "baseline": "per-weight", "beta": 1e-3 * 784 / (256 * N_STEPS)},

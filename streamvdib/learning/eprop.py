@@ -17,6 +17,7 @@ from torch import Tensor
 
 from streamvdib.connections import Dense, Shape
 from streamvdib.encoder import Layer, LayerWeights
+from streamvdib.learning.few_spikes import are_few, gradient_of_few
 from streamvdib.learning.filters import apply, matrices_like
 from streamvdib.learning.sequence import LayerSequence, srm_of
 
@@ -89,6 +90,8 @@ def _synapse_gradient(
 ) -> Tensor:
     flat = sources.flatten(0, 1)
     if isinstance(layer.connection, Dense):
+        if are_few(flat):
+            return torch.stack([gradient_of_few(flat, part.flatten(0, 1)) for part in filtered])
         return torch.stack([flat.T @ part.flatten(0, 1) for part in filtered])
     synapses = weights.synapses.detach().requires_grad_()
     with torch.enable_grad():

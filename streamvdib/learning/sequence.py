@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from streamvdib.connections import Dense
 from streamvdib.encoder import Encoder, Layer, LayerWeights, Weights, layer_parameters
 from streamvdib.errors import ConfigurationError
 from streamvdib.learning.fast_draws import draws
+from streamvdib.learning.few_spikes import are_few, current_of_few
 from streamvdib.learning.filters import apply, matrices_like
 from streamvdib.neurons.neuron import NeuronParameters
 from streamvdib.neurons.srm import SRM
@@ -88,8 +90,13 @@ def synaptic_drive(
     matrices = matrices_like(srm_of(layer).response, sources)
     flat = sources.flatten(0, 1)
     drive: Tensor | None = None
+    few = isinstance(layer.connection, Dense) and are_few(flat)
     for basis, matrix in enumerate(matrices):
-        current = layer.connection.current(weights.synapses[basis : basis + 1], flat, source_shape)
+        synapses = weights.synapses[basis : basis + 1]
+        if few:
+            current = current_of_few(flat, synapses[0])
+        else:
+            current = layer.connection.current(synapses, flat, source_shape)
         filtered = apply(matrix, current.reshape(*sources.shape[:2], -1))
         drive = filtered if drive is None else drive.add_(filtered)
     assert drive is not None

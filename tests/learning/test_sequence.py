@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamvdib import randomness
+from streamvdib.encoder import LayerWeights
 from streamvdib.learning.decoder_signal import windows_at
+from streamvdib.learning.eprop import backward_filtered, layer_gradient
 from streamvdib.learning.fast_draws import draws
+from streamvdib.learning.few_spikes import are_few, current_of_few, gradient_of_few
 from streamvdib.learning.filters import response_matrices
-from streamvdib.learning.sequence import run_sequence
+from streamvdib.learning.sequence import LayerSequence, run_sequence, synaptic_drive
 from streamvdib.model import Model
 from streamvdib.randomness import lane_keys
 from streamvdib.responses import exponential
@@ -104,3 +107,48 @@ def test_windows_keep_lanes_together() -> None:
     steps = torch.arange(12.0).view(3, 2, 2)  # (steps, lanes, neurons)
     found = windows_at(steps, [0, 2], 2)
     assert found[2].tolist() == [[4.0, 5.0], [8.0, 9.0]]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), n_rows=st.integers(1, 30), n_inputs=st.integers(1, 70))
+def test_products_with_few_spikes_are_the_dense_products(
+    seed: int, n_rows: int, n_inputs: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    spikes = (torch.rand(n_rows, n_inputs, generator=generator) < 0.02).float()
+    weights = torch.randn(n_inputs, 5, generator=generator)
+    signal = torch.randn(n_rows, 5, generator=generator)
+    torch.testing.assert_close(current_of_few(spikes, weights), spikes @ weights)
+    torch.testing.assert_close(gradient_of_few(spikes, signal), spikes.T @ signal)
+
+
+def test_spikes_are_few_at_one_in_fifty_in_float32() -> None:
+    spikes = torch.zeros(10, 10)
+    spikes[0, :2] = 1.0
+    assert are_few(spikes)
+    assert not are_few(spikes.double())
+    assert not are_few(spikes.to("meta"))
+    spikes[0, 2] = 1.0
+    assert not are_few(spikes)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_few_spikes_drive_and_teach_a_layer_as_the_dense_product_does(share: float) -> None:
+    """In float64 the dense product is taken; its results are those of float32 with few spikes."""
+    model = tiny_model((6,), n_inputs=60, seed=3)
+    layer, weights = model.encoder.layers[0], model.weights[0]
+    generator = torch.Generator().manual_seed(5)
+    inputs = (torch.rand(9, 2, 60, generator=generator) < share).double()
+    signal = torch.randn(9, 2, 6, generator=generator, dtype=torch.float64)
+    found = []
+    for dtype in (torch.float64, torch.float32):
+        own = LayerWeights(*(tensor.to(dtype) for _, tensor in weights.tensors()))
+        x, delta = inputs.to(dtype), signal.to(dtype)
+        assert are_few(x) == (dtype == torch.float32)
+        drive = synaptic_drive(layer, own, x, (60,))
+        sequence = LayerSequence(x, torch.zeros_like(drive), drive)
+        filtered = backward_filtered(layer, delta)
+        gradient = layer_gradient(layer, own, sequence, delta, filtered, (60,))
+        found.append((drive.double(), gradient.synapses.double()))
+    for expected, few in zip(*found, strict=True):
+        torch.testing.assert_close(few, expected, rtol=1e-5, atol=1e-6)
