@@ -6,20 +6,22 @@ of the two windows; each point the mean of trials with their own weights and seq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from streamvdib.learning.batch import BatchLearner, decode_sequences
+from streamvdib.learning.batch import decode_sequences
 from streamvdib.learning.learner_state import LearnerState, Settings
 from streamvdib.learning.priors import BernoulliPrior, LearnedPrior, Prior
 from streamvdib.learning.rule import Rule
-from streamvdib.model import new_model
+from streamvdib.model import Model, new_model
 
 from .figures import pyplot
 from .predictive_coding_examples import N_CLASSES, N_LINES, BlobExamples
+from .predictive_coding_together import TrainingsTogether
 from .reports import Say, markdown_table, write_report
 
 PRIORS: dict[str, Callable[[], Prior]] = {
@@ -27,6 +29,7 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     "learned": lambda: LearnedPrior(0.2),
 }
 BATCH = 10
+SIDE_BY_SIDE = 22  # trainings; those of one seed share their sequences
 LAGS = tuple(range(-5, 6))
 BETAS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 WINDOWS = (2, 5, 10)
@@ -54,36 +57,73 @@ class Effort:
     learning_rate: float = 5e-2
 
 
-def run_point(point: Point, effort: Effort, seed: int) -> dict[str, float]:
-    """Train once and score the test sequence."""
-    examples = BlobExamples(seed=seed, lag=point.lag, warm_up=point.tau_d)
-    model = new_model(_description(point), seed)
+@dataclass(frozen=True)
+class Trial:
+    """One training: a setting with weights, draws and sequences of its own."""
+
+    point: Point
+    seed: int
+
+    def kind(self) -> Point:
+        """What trainings side by side must have in common: all but the lag."""
+        return replace(self.point, lag=0)
+
+    def examples(self) -> BlobExamples:
+        """Its sequences."""
+        return BlobExamples(seed=self.seed, lag=self.point.lag, warm_up=self.point.tau_d)
+
+    def model(self) -> Model:
+        """Its untrained model."""
+        return new_model(_description(self.point), self.seed)
+
+
+def rule_of(point: Point) -> Rule:
+    """How a setting learns; beta is that of eq. 8 for a mean over T = 100 decodes."""
     score = point.estimator == "score"
-    rule = Rule(
-        estimator=point.estimator, beta=point.beta / examples.n_steps,
+    return Rule(
+        estimator=point.estimator, beta=point.beta / BlobExamples(seed=0).n_steps,
         prior=PRIORS[point.prior](), baseline="leave-one-out" if score else "mean",
         n_samples=4 if score else 1,
     )  # fmt: skip
-    state = LearnerState(model, Settings(rule), seed=seed)
-    learner = BatchLearner(state, seed=seed)
+
+
+def rates(effort: Effort) -> Iterator[float]:
+    """The learning rate of every update: a straight line down to a hundredth."""
     n_batches = effort.sequences // BATCH
     for number in range(n_batches):
-        rate = effort.learning_rate * (1 - 0.99 * number / n_batches)
-        learner.learn(examples.batch(number, BATCH), rate, rate)
-    return examples.validate(lambda inputs, steps: decode_sequences(state, inputs, steps))
+        yield effort.learning_rate * (1 - 0.99 * number / n_batches)
+
+
+def run_trials(trials: Sequence[Trial], effort: Effort) -> list[dict[str, float]]:
+    """Train trials of one kind side by side and score each on its test sequence."""
+    rule = rule_of(trials[0].point)
+    together = TrainingsTogether([t.model() for t in trials], [t.seed for t in trials], rule)
+    examples = [trial.examples() for trial in trials]
+    for number, rate in enumerate(rates(effort)):
+        blobs = {e.seed: e.blobs(number, BATCH) for e in examples}
+        together.learn([e.lesson(blobs[e.seed]) for e in examples], rate)
+    return [
+        _score(model, rule, trial)
+        for model, trial in zip(together.models_now(), trials, strict=True)
+    ]
+
+
+def _score(model: Model, rule: Rule, trial: Trial) -> dict[str, float]:
+    state = LearnerState(model, Settings(rule), seed=trial.seed)
+    return trial.examples().validate(lambda inputs, steps: decode_sequences(state, inputs, steps))
 
 
 def reproduce_predictive_coding(
     out: Path, effort: Effort, *, seed: int, command: str, say: Say
 ) -> None:
-    """Run every point and write the report."""
-    results = []
-    for sweep, point in points():
-        n_trials = effort.trials if sweep in ("lag", "beta") else effort.side_trials
-        trials = [run_point(point, effort, seed + trial) for trial in range(n_trials)]
-        result = {"sweep": sweep} | asdict(point) | _statistics(trials)
-        results.append(result)
-        say(f"{sweep:9} {_setting(result)}: accuracy {result['accuracy']:.3f}")
+    """Run every trial that ``out`` does not hold yet, a few side by side, and write the report."""
+    sweeps = [(sweep, point, _seeds(sweep, effort, seed)) for sweep, point in points()]
+    wanted = dict.fromkeys(Trial(point, s) for _, point, seeds in sweeps for s in seeds)
+    found = _run_all(out, list(wanted), effort, say)
+    results = [
+        {"sweep": sweep} | asdict(point) | _statistics([found[Trial(point, s)] for s in seeds])
+        for sweep, point, seeds in sweeps
+    ]
     body = (
         f"{effort.sequences:,} training sequences of T = 100 per trial, {effort.trials} trials for "
         f"lag and beta, {effort.side_trials} for the rest, "
@@ -99,6 +139,35 @@ def reproduce_predictive_coding(
         {"seed": seed, "effort": asdict(effort), "results": results}, command,
     )  # fmt: skip
     _draw(out / "predictive-coding.png", results)
+
+
+def _seeds(sweep: str, effort: Effort, seed: int) -> range:
+    return range(seed, seed + (effort.trials if sweep in ("lag", "beta") else effort.side_trials))
+
+
+def _run_all(
+    out: Path, trials: list[Trial], effort: Effort, say: Say
+) -> dict[Trial, dict[str, float]]:
+    """Scores of every trial; those done before are read from ``trials.jsonl`` in ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "trials.jsonl"
+    found: dict[Trial, dict[str, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        entry = json.loads(line)
+        if entry["sequences"] == effort.sequences:
+            found[Trial(Point(**entry["point"]), entry["seed"])] = entry["scores"]
+    missing = [trial for trial in trials if trial not in found]
+    for kind in dict.fromkeys(trial.kind() for trial in missing):
+        alike = sorted((t for t in missing if t.kind() == kind), key=lambda t: t.seed)
+        for first in range(0, len(alike), SIDE_BY_SIDE):
+            group = alike[first : first + SIDE_BY_SIDE]
+            found |= zip(group, run_trials(group, effort), strict=True)
+            with path.open("a", encoding="utf-8") as file:
+                for trial in group:
+                    entry = asdict(trial) | {"sequences": effort.sequences}
+                    file.write(json.dumps(entry | {"scores": found[trial]}) + "\n")
+            say(f"{len(found)} of {len(trials)} trainings")
+    return found
 
 
 SECTIONS = (

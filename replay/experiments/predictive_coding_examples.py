@@ -19,6 +19,8 @@ from torch.nn import functional
 from streamvdib.learning.batch import Batch
 from streamvdib.learning.training_data import Decode
 
+from .predictive_coding_together import Lesson
+
 N_LINES = 20
 N_CLASSES = N_LINES * (N_LINES + 1) // 2  # unordered pairs, with repetition
 SIGMA, DRIFT, NOISE = 0.45, 0.9, 0.14
@@ -86,11 +88,20 @@ class BlobExamples:
 
     def batch(self, number: int, size: int) -> Batch:
         """See ``Examples``."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        blobs = draw_blobs(self.n_steps, size, generator)
+        blobs = self.blobs(number, size)
         steps = self._steps(self.n_steps)
         targets = functional.one_hot(blobs.classes[self._targets(steps)], N_CLASSES).float()
-        return Batch(blobs.spikes, targets, steps)
+        return Batch(blobs.spikes, targets, list(steps))
+
+    def lesson(self, blobs: Blobs) -> Lesson:
+        """The same batch for a training side by side with others."""
+        steps = self._steps(self.n_steps)
+        return Lesson(blobs.spikes, blobs.classes[self._targets(steps)], steps)
+
+    def blobs(self, number: int, size: int) -> Blobs:
+        """What batch ``number`` is made of; the same for every lag."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        return draw_blobs(self.n_steps, size, generator)
 
     def validate(self, decode: Decode) -> dict[str, float]:
         """Scores on one test sequence, which no training batch holds.
@@ -100,7 +111,7 @@ class BlobExamples:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 - 1)
         blobs = draw_blobs(self.test_steps, 1, generator)
         steps = self._steps(self.test_steps)
-        estimates, readout = decode(blobs.spikes, steps)
+        estimates, readout = decode(blobs.spikes, list(steps))
         classes = blobs.classes[self._targets(steps), 0]
         probabilities = estimates[:, 0]
         return {
@@ -109,9 +120,9 @@ class BlobExamples:
             "spike_rate": float(readout.mean()),
         }
 
-    def _steps(self, n_steps: int) -> list[int]:
+    def _steps(self, n_steps: int) -> range:
         first = max(self.warm_up, -self.lag)
-        return list(range(first, n_steps - max(0, self.lag)))
+        return range(first, n_steps - max(0, self.lag))
 
-    def _targets(self, steps: list[int]) -> list[int]:
+    def _targets(self, steps: range) -> list[int]:
         return [step + self.lag for step in steps]
