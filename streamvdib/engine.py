@@ -140,7 +140,7 @@ class Engine:
             seed=seed,
             **backend_options,
         )
-        self._decoding = make_decoding(model, self.window)
+        self.decoding = make_decoding(model, self.window)
         self.statistics = RunStatistics()
         self.thinning = NOT_THINNED  # what is given up where the machine is too slow
         self.observers: list[Observer] = []  # called after every chunk, before its frame
@@ -175,7 +175,7 @@ class Engine:
     def decode(self) -> Frame:
         """The frame of this very moment, whatever ``decode_every`` says."""
         began = self.clock()
-        estimates = self.assemble(self._decoding())
+        estimates = self.assemble(self.decoding())
         self.statistics.decode_latency.add(self.clock() - began)
         self.statistics.frames += 1
         start_us = self.end_us - self.window.tau_d * self.model.dt_us
@@ -202,7 +202,7 @@ class Engine:
                 self.model.dt_us,
             )
         )
-        self._decoding()
+        self.decoding()
         if self.binners:
             self.binners[0].warm_up()
 
@@ -290,7 +290,7 @@ class Engine:
         began = self.clock()
         target = None if self.targets is None else self.targets.at(self.end_us)
         weights = learner.learn(self.window, target, self.end_us)
-        self._decoding.weights_changed()
+        self.decoding.weights_changed()
         if weights is not None:
             self.set_weights(weights)
             self.statistics.updates += 1

@@ -1,11 +1,14 @@
 """Linear and MLP decoders with an event-driven first layer, on a CPU.
 
-Weights are kept a second time, a row per input, and copied again before the next frame when they
-have changed: torch counts the changes that it makes itself, and ``weights_changed`` tells of
-others, such as those of a learner that writes into the weights' memory.
+The loops want weights with a row per input. Where a layer keeps them so (``keep_rows``), they are
+used where they lie; otherwise they are kept a second time and copied again before the next frame
+when they have changed: torch counts the changes that it makes itself, and ``weights_changed`` tells
+of others, such as those of a learner that writes into the weights' memory.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,70 +21,89 @@ from streamvdib.decoders.mlp import MLPDecoder
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[Any]  # float32 or float64
+SpikeArray = npt.NDArray[np.uint8]
 
 
 class Rows:
-    """A dense layer's weights with one row per input. Memory: the layer's, once more."""
+    """A dense layer's weights with one row per input. Memory: the layer's once more, or nothing."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
-        self.version: tuple[int, ...] = _version(layer)
-        self.weights: Floats = np.ascontiguousarray(layer.weight.detach().numpy().T)
-        self.bias: Floats = layer.bias.detach().numpy().copy()
+        self.version: tuple[int, ...] = ()
+        self._copy: Floats | None = None
+        self.weights: Floats = _rows(layer)
+        self.bias: Floats = layer.bias.detach().numpy()
+        self.refresh()
 
-    def refresh(self) -> None:
-        """Take over the layer's weights if they have changed."""
+    def refresh(self) -> bool:
+        """Take over the layer's weights; whether they have changed."""
         version = _version(self.layer)
         if version == self.version:
-            return
+            return False
         self.version = version
-        self.weights[:] = self.layer.weight.detach().numpy().T
-        self.bias[:] = self.layer.bias.detach().numpy()
+        self.weights = _rows(self.layer)
+        if not self.weights.flags.c_contiguous:
+            if self._copy is None:
+                self._copy = np.empty(self.weights.shape, self.weights.dtype)
+            self._copy[:] = self.weights
+            self.weights = self._copy
+        self.bias = self.layer.bias.detach().numpy()
+        return True
+
+
+def keep_rows(layer: nn.Linear) -> None:
+    """Let a layer's weight lie in memory with one row per input; its values stay the same."""
+    if not layer.weight.T.is_contiguous():
+        layer.weight.data = layer.weight.data.T.contiguous().T
+
+
+def _rows(layer: nn.Linear) -> Floats:
+    rows: Floats = layer.weight.detach().numpy().T
+    return rows
 
 
 class WindowDecoding:
     """Decodes the window of a model whose decoder ``can_decode``.
 
-    Within 1e-5 of the torch decoder, relative to the largest parameter.
+    Within 1e-5 of the torch decoder, relative to the largest parameter. Asked again about the same
+    window and weights, it has the answer. Memory: one window, and the outputs of both layers.
     """
 
     def __init__(self, model: Model, window: SpikeWindow) -> None:
-        decoder = model.decoder
-        assert isinstance(decoder, (LinearDecoder, MLPDecoder))
-        self.model, self.window, self.is_rate = model, window, decoder.view.sums
-        self.layers = [Rows(decoder.first)]
-        if isinstance(decoder, MLPDecoder):
-            last = decoder.rest[1]
-            assert isinstance(last, nn.Linear)
-            self.layers.append(Rows(last))
+        self.model, self.window, self.is_rate = model, window, layered(model).view.sums
+        self.layers = [Rows(layer) for layer in dense_layers(model)]
         n_lanes = window.ring.shape[1]
         self.outputs: list[Floats] = [
-            np.empty((n_lanes, len(rows.bias)), np.float32) for rows in self.layers
+            np.empty((n_lanes, len(rows.bias)), rows.bias.dtype) for rows in self.layers
         ]
+        self._seen: SpikeArray = np.empty(0, np.uint8)  # what the outputs are of
+        self._oldest = 0
 
     def __call__(self) -> Floats:
         """Estimates of every lane, (n_lanes, *output_shape)."""
         shape = self.model.decoder_shape.output_shape
         with torch.inference_mode():
             parameters = torch.from_numpy(self.parameters()).view(-1, *shape)
-            estimate: Tensor = self.model.likelihood.estimate(parameters)
+            estimate: Tensor = self.model.likelihood.estimate(parameters).float()
         frames: Floats = estimate.numpy()
         return frames.copy() if np.shares_memory(frames, self.outputs[-1]) else frames
 
     def weights_changed(self) -> None:
         """See ``Decoding``."""
+        self._seen = self._seen[:0]
         for rows in self.layers:
             rows.version = ()
 
     def parameters(self) -> Floats:
         """Natural parameters of every lane, (n_lanes, n_outputs); overwritten by the next call."""
-        for rows in self.layers:
-            rows.refresh()
+        changed = [rows.refresh() for rows in self.layers]
         first, oldest = self.layers[0], self.window.n_pushed % self.window.tau_d
-        decode_window(
-            self.window.ring, oldest, self.is_rate, first.weights, first.bias, self.outputs[0]
-        )
+        ring = self.window.ring
+        if not any(changed) and oldest == self._oldest and np.array_equal(ring, self._seen):
+            return self.outputs[-1]
+        self._seen, self._oldest = ring.copy(), oldest
+        decode_window(ring, oldest, self.is_rate, first.weights, first.bias, self.outputs[0])
         if len(self.layers) > 1:
             last = self.layers[1]
             rectified_layer(self.outputs[0], last.weights, last.bias, self.outputs[1])
@@ -89,13 +111,29 @@ class WindowDecoding:
 
 
 def can_decode(model: Model) -> bool:
-    """Whether a ``WindowDecoding`` can stand in for the decoder: linear or MLP, float32, CPU."""
+    """Whether a ``WindowDecoding`` can stand in for the decoder: linear or MLP, on a CPU."""
     if not isinstance(model.decoder, (LinearDecoder, MLPDecoder)):
         return False
-    return all(
-        tensor.dtype == torch.float32 and tensor.device.type == "cpu"
-        for tensor in model.decoder.parameters()
+    types = {tensor.dtype for tensor in model.decoder.parameters()}
+    return types in ({torch.float32}, {torch.float64}) and all(
+        tensor.device.type == "cpu" for tensor in model.decoder.parameters()
     )
+
+
+def layered(model: Model) -> LinearDecoder | MLPDecoder:
+    """The decoder of a model that ``can_decode``."""
+    assert isinstance(model.decoder, (LinearDecoder, MLPDecoder))
+    return model.decoder
+
+
+def dense_layers(model: Model) -> list[nn.Linear]:
+    """The decoder's layers, first to last."""
+    decoder = layered(model)
+    if isinstance(decoder, LinearDecoder):
+        return [decoder.first]
+    last = decoder.rest[1]
+    assert isinstance(last, nn.Linear)
+    return [decoder.first, last]
 
 
 def _version(layer: nn.Linear) -> tuple[int, int, int, int]:

@@ -25,6 +25,9 @@ class DecoderStep:
         self.memory = OptimiserState()
         self._signal: DecoderSignal | None = None
 
+    def share(self, decoding: object) -> None:
+        """Take over what the decoder of an engine's frames has worked out: nothing here."""
+
     def loss(self, window: SpikeWindow, target: Target) -> tuple[float, float]:
         """Nats, and the squared norm of the gradient that ``update`` will follow."""
         some = next(self.model.decoder.parameters())

@@ -48,6 +48,7 @@ from streamvdib.encoder import EncoderState, LayerWeights, Weights
 from streamvdib.engine import Engine
 from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.input_steps import InputSteps
+from streamvdib.learning.compiled_decoder import CompiledDecoderStep, can_step
 from streamvdib.learning.decoder_step import DecoderStep
 from streamvdib.learning.feedback import feedback_name, initial_feedback
 from streamvdib.learning.learner_state import Settings, check_sizes
@@ -175,7 +176,11 @@ class DelayedLearner:
         self.n_credited, self.block, self.warm_up = n_credited or model.tau_d, block, warm_up
         generator = torch.Generator().manual_seed(seed)
         self.feedback = initial_feedback(model.encoder, settings.rule.feedback, generator)
-        self.decoder = DecoderStep(model, settings.decoder_optimiser)
+        self.decoder: DecoderStep | CompiledDecoderStep = (
+            CompiledDecoderStep(model)
+            if can_step(model, settings.decoder_optimiser)
+            else DecoderStep(model, settings.decoder_optimiser)
+        )
         self.learning_rate = settings.learning_rate
         self.decoder_learning_rate = settings.decoder_learning_rate or settings.learning_rate
         self.beta = settings.rule.beta
@@ -210,6 +215,7 @@ class DelayedLearner:
             for name, array in self.backend.rings.arrays().items():
                 rings.arrays()[name][...] = array
         self.backend = engine.backend = DelayedBackend(engine, rings)
+        self.decoder.share(engine.decoding)
         self._set_numbers()
 
     def watch(self, trace: EncoderTrace) -> None:

@@ -1,0 +1,189 @@
+"""Gradient descent of a linear or MLP decoder, as compiled loops over what is active.
+
+    a = b_2 + W_2 relu(h)    h = b_1 + sum of the rows of W_1 for every spike in the window
+    e = dl/da                d_j = [h_j > 0] sum_p W_2,jp e_p
+    W_2 -= eta relu(h) (x) e          row r of W_1 -= eta n_r d, n_r its spikes in the window
+
+Both changes are of rank one, so their norms need no sum over weights, and only the rows of positive
+hidden units and of spikes are touched. Weights lie with one row per input (``window_layer``).
+"""
+
+from __future__ import annotations
+
+import math
+
+from streamvdib.backends.compilation import ZERO, Bytes, Floats, Size, compiled, part, unsigned
+from streamvdib.backends.numba_draws import logistic
+
+BERNOULLI, GAUSSIAN, CATEGORICAL = range(3)
+EIGHT = unsigned(8)
+
+
+@compiled
+def output_error(
+    kind: int, deviation: float, parameters: Floats, target: Floats, error: Floats
+) -> float:
+    """-log q(target) in nats, and its derivative by every parameter (module ``likelihoods``).
+
+    Args:
+        kind: BERNOULLI, GAUSSIAN or CATEGORICAL.
+        deviation: of a Gaussian.
+        parameters: a, (n_outputs,).
+        target: r, (n_outputs,).
+        error: the result dl/da, (n_outputs,).
+    """
+    n, loss = unsigned(len(parameters)), 0.0
+    if kind == BERNOULLI:
+        for i in range(n):
+            error[i] = logistic(parameters[i])
+        for i in range(n):
+            a = parameters[i]
+            loss += max(a, 0) + math.log1p(math.exp(-abs(a))) - target[i] * a
+            error[i] -= target[i]
+    elif kind == GAUSSIAN:
+        scale = 1 / deviation
+        for i in range(n):
+            error[i] = (parameters[i] - target[i]) * scale
+            loss += error[i] * error[i] / 2
+            error[i] *= scale
+        loss += n * math.log(deviation * math.sqrt(2 * math.pi))
+    else:
+        loss = _categorical(parameters, target, error)
+    return loss
+
+
+@part
+def _categorical(parameters: Floats, target: Floats, error: Floats) -> float:
+    n, largest, total, mass, loss = unsigned(len(parameters)), parameters[0], 0.0, 0.0, 0.0
+    for i in range(n):
+        largest = max(largest, parameters[i])
+        mass += target[i]
+    for i in range(n):
+        error[i] = math.exp(parameters[i] - largest)
+        total += error[i]
+    for i in range(n):
+        loss += target[i] * (largest + math.log(total) - parameters[i])
+        error[i] = mass * error[i] / total - target[i]
+    return loss
+
+
+@compiled
+def hidden_error(hidden: Floats, weights: Floats, error: Floats, delta: Floats) -> None:
+    """D of every hidden unit, 0 where it is not positive.
+
+    Args:
+        hidden: h, (n_hidden,).
+        weights: W_2, (n_hidden, n_outputs).
+        error: e, (n_outputs,).
+        delta: the result, (n_hidden,).
+    """
+    for unit in range(unsigned(len(hidden))):
+        delta[unit] = 0
+        if hidden[unit] > 0:
+            delta[unit] = _dot(weights, unit, error)
+
+
+@part
+def _dot(weights: Floats, row: Size, error: Floats) -> float:
+    """One row times the error, as eight sums side by side."""
+    n = unsigned(len(error))
+    s0, s1, s2, s3 = error[0] * 0, error[0] * 0, error[0] * 0, error[0] * 0
+    s4, s5, s6, s7 = s0, s0, s0, s0
+    whole = n // EIGHT * EIGHT
+    for i in range(ZERO, whole, EIGHT):
+        s0 += weights[row, i] * error[i]
+        s1 += weights[row, i + unsigned(1)] * error[i + unsigned(1)]
+        s2 += weights[row, i + unsigned(2)] * error[i + unsigned(2)]
+        s3 += weights[row, i + unsigned(3)] * error[i + unsigned(3)]
+        s4 += weights[row, i + unsigned(4)] * error[i + unsigned(4)]
+        s5 += weights[row, i + unsigned(5)] * error[i + unsigned(5)]
+        s6 += weights[row, i + unsigned(6)] * error[i + unsigned(6)]
+        s7 += weights[row, i + unsigned(7)] * error[i + unsigned(7)]
+    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+    for i in range(whole, n):
+        total += weights[row, i] * error[i]
+    return total
+
+
+@compiled
+def change_second(
+    hidden: Floats, error: Floats, rate: float, weights: Floats, bias: Floats
+) -> None:
+    """One step down the gradient of the second layer; shapes as in ``hidden_error``."""
+    width = unsigned(len(error))
+    for unit in range(unsigned(len(hidden))):
+        if hidden[unit] > 0:
+            scale = weights.dtype.type(-rate * hidden[unit])
+            for i in range(width):
+                weights[unit, i] += scale * error[i]
+    _add(bias, error, bias.dtype.type(-rate))
+
+
+@compiled
+def change_first(
+    ring: Bytes, oldest: int, is_rate: bool, delta: Floats, rate: float, weights: Floats,
+    bias: Floats,
+) -> None:  # fmt: skip
+    """One step down the gradient of the first layer; arguments as in ``decode_window``.
+
+    Args:
+        ring: spikes of one lane, (tau_d, n_neurons).
+        oldest: the row that holds the oldest step.
+        is_rate: whether weights are per neuron, for the sum over time, and not per step.
+        delta: dl/dh, (n_hidden,).
+        rate: of learning.
+        weights: (tau_d * n_neurons or n_neurons, n_hidden).
+        bias: (n_hidden,).
+    """
+    tau_d, n_neurons, width = unsigned(ring.shape[0]), unsigned(ring.shape[1]), unsigned(len(delta))
+    if is_rate:
+        for neuron in range(n_neurons):
+            n_spikes = _count(ring, neuron)
+            if n_spikes > 0:
+                _add(weights[neuron], delta, weights.dtype.type(-rate * n_spikes))
+    else:
+        scale = weights.dtype.type(-rate)
+        for age in range(tau_d):
+            row = (unsigned(oldest) + age) % tau_d
+            for neuron in range(n_neurons):
+                if ring[row, neuron] > 0:
+                    place = age * n_neurons + neuron
+                    for i in range(width):
+                        weights[place, i] += scale * delta[i]
+    _add(bias, delta, bias.dtype.type(-rate))
+
+
+@part
+def _count(ring: Bytes, neuron: Size) -> int:
+    """Spikes of a neuron in the window."""
+    n_spikes = 0
+    for row in range(unsigned(ring.shape[0])):
+        n_spikes += ring[row, neuron]
+    return n_spikes
+
+
+@part
+def _add(target: Floats, values: Floats, scale: float) -> None:
+    for i in range(unsigned(len(values))):
+        target[i] += scale * values[i]
+
+
+@compiled
+def squared_norm(ring: Bytes, is_rate: bool, hidden: Floats, delta: Floats, error: Floats) -> float:
+    """Of the gradient of both layers; ``hidden`` and ``error`` are empty for a single layer."""
+    inputs, units, signal, errors = 1.0, 1.0, 0.0, 0.0  # 1: of the bias
+    if is_rate:
+        for neuron in range(unsigned(ring.shape[1])):
+            n_spikes = _count(ring, neuron)
+            inputs += n_spikes * n_spikes
+    else:
+        for row in range(unsigned(ring.shape[0])):
+            for neuron in range(unsigned(ring.shape[1])):
+                inputs += ring[row, neuron]
+    for unit in range(unsigned(len(hidden))):
+        units += max(hidden[unit], 0) ** 2
+    for unit in range(unsigned(len(delta))):
+        signal += delta[unit] * delta[unit]
+    for i in range(unsigned(len(error))):
+        errors += error[i] * error[i]
+    return inputs * signal + units * errors
