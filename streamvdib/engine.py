@@ -128,7 +128,7 @@ class Engine:
         self.model, self.geometry, self.n_streams = model, geometry, n_streams
         self.n_lanes = n_streams * (geometry.n_lanes if geometry else 1)
         self.decode_every, self.seed = decode_every, seed
-        self.learner, self.targets, self.clock = learner, targets, clock
+        self.targets, self.clock = targets, clock
         self.binners = self._make_binners(policy, max_gap_us)
         self.merger = StreamMerger(n_streams) if n_streams > 1 else None
         self.window = SpikeWindow(model.tau_d, self.n_lanes, model.encoder.n_outputs)
@@ -141,12 +141,26 @@ class Engine:
             **backend_options,
         )
         self.decoding = make_decoding(model, self.window)
+        self._learner: Learner | None = None
+        self.learner = learner
         self.statistics = RunStatistics()
         self.thinning = NOT_THINNED  # what is given up where the machine is too slow
         self.observers: list[Observer] = []  # called after every chunk, before its frame
         self.update_observers: list[Callable[[], object]] = []  # called after every update
         self.step = 0  # steps done
         self.end_us = 0  # sensor time at which the last step ended
+
+    @property
+    def learner(self) -> Learner | None:
+        """What learns while the engine runs."""
+        return self._learner
+
+    @learner.setter
+    def learner(self, learner: Learner | None) -> None:
+        self._learner = learner
+        attach = getattr(learner, "attach", None)  # of those that work within an engine's loops
+        if attach is not None:
+            attach(self)
 
     def advance(self, packet: EventPacket, stream: int = 0) -> list[Frame]:
         """Push a packet of one stream; return the frames that fell due, in order."""

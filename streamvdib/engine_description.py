@@ -25,7 +25,7 @@ def describe_engine(engine: Engine, learner: Mapping[str, Any] | None = None) ->
         engine: what is described.
         learner: what the maker of its learner must know, if it has one.
     """
-    made_of = type(engine.backend)
+    made_of = type(getattr(engine.backend, "inner", engine.backend))  # without loops that learn
     name = f"{made_of.__module__}:{made_of.__qualname__}"
     known = {path: key for key, path in BACKENDS.items()}
     return {

@@ -12,7 +12,9 @@ from streamvdib.backends.compilation import aligned_zeros
 from streamvdib.backends.numba_eprop import (
     HAS_BASELINE,
     N_BLOCK,
+    N_COUNTS,
     N_CREDITED,
+    N_NUMBERS,
     SCALE,
     WARM_UP,
 )
@@ -54,8 +56,9 @@ SURROGATES = {"boxcar": BOXCAR, "sigmoid": SIGMOID, "superspike": SUPERSPIKE}
 class FactorRings:
     """Factors of the last steps of one lane.
 
-    Memory: (block + n_credited) * (sum over layers of n_basis * n_inputs + 2 n_neurons) numbers,
-    the last tau lists of active inputs, and the feedback matrices.
+    Memory: (block + n_credited + n_held) * (sum over layers of n_basis * n_inputs + 2 n_neurons)
+    numbers, the last tau lists of active inputs, the feedback matrices, and what updates are taken
+    back with: two numbers per neuron and a few per slot.
 
     Args:
         layout: of the backend that advances the encoder.
@@ -64,6 +67,8 @@ class FactorRings:
         prior_logits: of the readout, (n_readout,).
         n_credited: steps that the signal of one step credits.
         block: K, factors that are written into the weights together.
+        n_held: steps for which they may have to wait longer.
+        n_costs: steps whose information cost may still count.
         warm_up: steps before the first update.
         has_baseline: whether the running mean of the signal is taken off it.
     """
@@ -77,10 +82,12 @@ class FactorRings:
         *,
         n_credited: int,
         block: int,
+        n_held: int,
+        n_costs: int,
         warm_up: int,
         has_baseline: bool,
     ) -> None:
-        n_slots = -(-(n_credited + block) // 8) * 8
+        n_slots = -(-(n_credited + block + n_held) // 8) * 8
         self._values, self._lists = Sections(), Sections()
         self.rings = np.zeros((len(layout.plan), N_RING_FIELDS), np.uint64)
         for index in range(len(layout.plan)):
@@ -91,8 +98,15 @@ class FactorRings:
         self.scales = np.zeros(n_slots + 4, dtype)
         self.places = np.zeros(n_slots + 4, np.uint64)
         self.products = np.zeros((n_slots, n_slots), np.float64)
-        self.numbers = np.zeros(11, np.float64)
-        self.counts = np.zeros(11, np.int64)
+        self.norms = np.zeros((len(layout.plan) + 1, n_slots), np.float64)
+        self.costs = np.zeros(n_costs, np.float64)
+        self.numbers = np.zeros(N_NUMBERS, np.float64)
+        self.counts = np.zeros(N_COUNTS, np.int64)
+        self.n_held = n_held
+        self.marked_coefficients = np.zeros(n_slots, np.float64)
+        self.marked_numbers = np.zeros(N_NUMBERS, np.float64)
+        self.marked_counts = np.zeros(N_COUNTS, np.int64)
+        self.marked_parameters = np.zeros(2 * int(layout.plan[:, N_NEURONS].sum()), dtype)
         self.counts[N_CREDITED], self.counts[N_BLOCK] = n_credited, block
         self.counts[WARM_UP], self.counts[HAS_BASELINE] = warm_up, has_baseline
         self.numbers[SCALE] = 1
@@ -116,7 +130,8 @@ class FactorRings:
         ring[SIGNALS] = add(index, SIGNALS, n_slots, n_padded)
         ring[PASTS] = add(index, PASTS, n_slots if learns else 0, n_padded)
         ring[MATRIX] = add(index, MATRIX, 0 if is_readout else n_neurons, n_readout)
-        ring[WORKING] = add(index, WORKING, max(n_traces, n_padded))
+        n_working = max(n_traces, n_padded)
+        ring[WORKING] = add(index, WORKING, n_working + max(n_working, n_readout))
         ring[PRIOR] = add(index, PRIOR, n_padded if is_readout else 0)
         ring[LEARNS_FEEDBACK] = learns
         ring[SURROGATE] = SIGMOID if neuron.stochastic else SURROGATES[neuron.surrogate]
@@ -130,8 +145,9 @@ class FactorRings:
     def factors(self) -> Factors:
         """Arguments of the compiled functions, in their order."""
         return Factors(
-            self.rings, self.values, self.lists, self.coefficients, self.scales, self.places
-        )
+            self.rings, self.values, self.lists, self.coefficients, self.scales, self.places,
+            self.norms,
+        )  # fmt: skip
 
     def arrays(self) -> dict[str, Array]:
         """What changes, by name; the arrays are its own."""
@@ -140,6 +156,12 @@ class FactorRings:
             "factors.lists": self.lists,
             "factors.coefficients": self.coefficients,
             "factors.products": self.products,
+            "factors.norms": self.norms,
+            "factors.costs": self.costs,
             "factors.numbers": self.numbers,
             "factors.counts": self.counts,
+            "mark.coefficients": self.marked_coefficients,
+            "mark.numbers": self.marked_numbers,
+            "mark.counts": self.marked_counts,
+            "mark.parameters": self.marked_parameters,
         }

@@ -14,9 +14,9 @@ import math
 
 from streamvdib.backends.compilation import ZERO, Bytes, Floats, Size, compiled, part, unsigned
 from streamvdib.backends.numba_draws import logistic
+from streamvdib.backends.numba_sums import dot
 
 BERNOULLI, GAUSSIAN, CATEGORICAL = range(3)
-EIGHT = unsigned(8)
 
 
 @compiled
@@ -68,41 +68,23 @@ def _categorical(parameters: Floats, target: Floats, error: Floats) -> float:
 
 
 @compiled
-def hidden_error(hidden: Floats, weights: Floats, error: Floats, delta: Floats) -> None:
-    """D of every hidden unit, 0 where it is not positive.
+def hidden_error(
+    hidden: Floats, weights: Floats, error: Floats, delta: Floats, working: Floats
+) -> None:
+    """Write dl/dh of every hidden unit, 0 where it is not positive.
 
     Args:
         hidden: h, (n_hidden,).
-        weights: W_2, (n_hidden, n_outputs).
+        weights: W_2, row after row, (n_hidden * n_outputs,).
         error: e, (n_outputs,).
-        delta: the result, (n_hidden,).
+        delta: the result d, (n_hidden,).
+        working: memory of a sum, (n_outputs,).
     """
+    n_outputs = unsigned(len(error))
     for unit in range(unsigned(len(hidden))):
         delta[unit] = 0
         if hidden[unit] > 0:
-            delta[unit] = _dot(weights, unit, error)
-
-
-@part
-def _dot(weights: Floats, row: Size, error: Floats) -> float:
-    """One row times the error, as eight sums side by side."""
-    n = unsigned(len(error))
-    s0, s1, s2, s3 = error[0] * 0, error[0] * 0, error[0] * 0, error[0] * 0
-    s4, s5, s6, s7 = s0, s0, s0, s0
-    whole = n // EIGHT * EIGHT
-    for i in range(ZERO, whole, EIGHT):
-        s0 += weights[row, i] * error[i]
-        s1 += weights[row, i + unsigned(1)] * error[i + unsigned(1)]
-        s2 += weights[row, i + unsigned(2)] * error[i + unsigned(2)]
-        s3 += weights[row, i + unsigned(3)] * error[i + unsigned(3)]
-        s4 += weights[row, i + unsigned(4)] * error[i + unsigned(4)]
-        s5 += weights[row, i + unsigned(5)] * error[i + unsigned(5)]
-        s6 += weights[row, i + unsigned(6)] * error[i + unsigned(6)]
-        s7 += weights[row, i + unsigned(7)] * error[i + unsigned(7)]
-    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
-    for i in range(whole, n):
-        total += weights[row, i] * error[i]
-    return total
+            delta[unit] = dot(weights, unit * n_outputs, error, ZERO, n_outputs, working, ZERO)
 
 
 @compiled

@@ -52,10 +52,10 @@ from streamvdib.backends.numba_factors import (
     SOURCES,
     SURROGATE,
     TRACES,
+    WORKING,
     Factors,
     add_to_parameters,
     correct_current,
-    dot,
     fill_past,
     fill_trace,
     remember,
@@ -71,6 +71,7 @@ from streamvdib.backends.numba_plan import (
     TAU,
     Plan,
 )
+from streamvdib.backends.numba_sums import dot
 
 Numbers = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -85,10 +86,11 @@ Counts = npt.NDArray[np.int64]
     MEAN_RATE,
     DECODER_SQUARE,  # squared norm of the decoder's gradient, for the next update only
     PRIOR_COST,  # sum of softplus of the prior's logits
-    INFORMATION,  # nats, of the newest step
+    INFORMATION,  # nats, mean of the steps that the last update was about
     NORM,  # of the last gradient, before clipping
     SCALE,  # what clipping has left of it
 ) = range(11)
+N_NUMBERS = 11
 (
     N_SEEN,  # steps since the start; the number of the next factor
     N_WRITTEN,  # factors that are in the weights
@@ -101,7 +103,11 @@ Counts = npt.NDArray[np.int64]
     WARM_UP,
     N_CREDITED,
     N_BLOCK,  # K
-) = range(11)
+    N_NEW,  # steps since the last update
+    EVERY_STEP,  # 1: an update after each step, 0: only when asked
+    HOLDS,  # 1: weights are written only when asked
+) = range(14)
+N_COUNTS = 14
 LARGEST_GRADIENT = 1e6
 PRODUCTS = 512  # factors of at least 1/2: their product is no smaller than 2^-512
 
@@ -111,7 +117,8 @@ def advance_learning(
     plan: Plan, orders: Integers, constants: Floats, memory: Floats, keys: Keys,
     draws: Floats, starts: Integers, ends: Integers, spike_lists: Integers,
     rings: Plan, values: Floats, lists: Integers, coefficients: Numbers, scales: Floats,
-    places: Keys, products: Numbers, numbers: Numbers, counts: Counts,
+    places: Keys, norms: Numbers, products: Numbers, costs: Numbers, numbers: Numbers,
+    counts: Counts,
     step: Size, offsets: Integers, indices: Integers, spikes: Bytes, potentials: Floats,
 ) -> None:  # fmt: skip
     """Advance one lane over a chunk of steps and learn from each but the newest.
@@ -124,19 +131,23 @@ def advance_learning(
     """
     network = Network(plan, orders, constants, memory, keys)
     scratch = Scratch(draws, starts, ends, spike_lists)
-    factors = Factors(rings, values, lists, coefficients, scales, places)
+    factors = Factors(rings, values, lists, coefficients, scales, places, norms)
     n_steps = unsigned(len(offsets) - 1)
     for index in range(n_steps):
-        _update(network, factors, products, numbers, counts)
-        _write_complete(network, factors, counts)
+        if counts[EVERY_STEP]:
+            _update(network, factors, products, costs, numbers, counts)
+        if counts[HOLDS] == 0:
+            _write_complete(network, factors, counts)
         _advance_step(
             network, scratch, factors, step + index, unsigned(counts[N_SEEN]),
             indices, offsets[index], offsets[index + ONE], n_steps, index, spikes, potentials,
         )  # fmt: skip
-        _signals(network, factors, numbers, unsigned(counts[N_SEEN]))
+        cost = _signals(network, factors, numbers, unsigned(counts[N_SEEN]))
+        costs[unsigned(counts[N_SEEN]) % unsigned(len(costs))] = cost
         if numbers[LARGEST_NORM] > 0:
             _fill_products(network, factors, products, unsigned(counts[N_SEEN]))
         counts[N_SEEN] += 1
+        counts[N_NEW] += 1
         counts[WAITS] = 1
 
 
@@ -144,32 +155,46 @@ def advance_learning(
 def update(
     plan: Plan, orders: Integers, constants: Floats, memory: Floats, keys: Keys,
     rings: Plan, values: Floats, lists: Integers, coefficients: Numbers, scales: Floats,
-    places: Keys, products: Numbers, numbers: Numbers, counts: Counts,
+    places: Keys, norms: Numbers, products: Numbers, costs: Numbers, numbers: Numbers,
+    counts: Counts,
 ) -> None:  # fmt: skip
     """Make the update that waits, if one does."""
     network = Network(plan, orders, constants, memory, keys)
-    factors = Factors(rings, values, lists, coefficients, scales, places)
-    _update(network, factors, products, numbers, counts)
+    factors = Factors(rings, values, lists, coefficients, scales, places, norms)
+    _update(network, factors, products, costs, numbers, counts)
+
+
+@compiled
+def write_complete(
+    plan: Plan, orders: Integers, constants: Floats, memory: Floats, keys: Keys,
+    rings: Plan, values: Floats, lists: Integers, coefficients: Numbers, scales: Floats,
+    places: Keys, norms: Numbers, counts: Counts,
+) -> None:  # fmt: skip
+    """Write the factors that are credited no more, once they are a block."""
+    network = Network(plan, orders, constants, memory, keys)
+    factors = Factors(rings, values, lists, coefficients, scales, places, norms)
+    _write_complete(network, factors, counts)
 
 
 @compiled
 def write_all(
     plan: Plan, orders: Integers, constants: Floats, memory: Floats, keys: Keys,
     rings: Plan, values: Floats, lists: Integers, coefficients: Numbers, scales: Floats,
-    places: Keys, counts: Counts,
+    places: Keys, norms: Numbers, counts: Counts,
 ) -> None:  # fmt: skip
     """Write every factor into the weights, and begin anew with none."""
     network = Network(plan, orders, constants, memory, keys)
-    factors = Factors(rings, values, lists, coefficients, scales, places)
+    factors = Factors(rings, values, lists, coefficients, scales, places, norms)
     _write(network, factors, unsigned(counts[N_WRITTEN]), unsigned(counts[N_SEEN]))
-    counts[N_SEEN] = counts[N_WRITTEN] = counts[WAITS] = 0
+    counts[N_SEEN] = counts[N_WRITTEN] = counts[WAITS] = counts[N_NEW] = 0
     lists[:] = 0
 
 
 @part
 def _update(
-    network: Network, factors: Factors, products: Numbers, numbers: Numbers, counts: Counts
-) -> None:
+    network: Network, factors: Factors, products: Numbers, costs: Numbers, numbers: Numbers,
+    counts: Counts,
+) -> None:  # fmt: skip
     """Credit the last steps with the common signal of the newest one."""
     if counts[WAITS] == 0:
         return
@@ -178,7 +203,7 @@ def _update(
     if counts[HAS_LOSS] == 0 or counts[DIVERGED] or seen <= counts[WARM_UP]:
         return
     first, last = unsigned(max(seen - counts[N_CREDITED], 0)), unsigned(seen)
-    signal = _centred(numbers, counts)
+    signal = _centred(costs, numbers, counts)
     _clip(products, numbers, signal, first, last)
     change = -numbers[LEARNING_RATE] * signal * numbers[SCALE]
     if not (math.isfinite(change) and numbers[NORM] <= LARGEST_GRADIENT):
@@ -195,9 +220,14 @@ def _update(
 
 
 @part
-def _centred(numbers: Numbers, counts: Counts) -> Any:
+def _centred(costs: Numbers, numbers: Numbers, counts: Counts) -> Any:
     """The common signal less its running mean of earlier updates; the first has itself as mean."""
-    common = numbers[LOSS] + numbers[BETA] * numbers[INFORMATION]
+    n_new, total = min(counts[N_NEW], counts[N_SEEN], len(costs)), 0.0
+    for step in range(counts[N_SEEN] - n_new, counts[N_SEEN]):
+        total += costs[unsigned(step) % unsigned(len(costs))]
+    counts[N_NEW] = 0
+    numbers[INFORMATION] = total / max(n_new, 1)
+    common = numbers[LOSS] + numbers[BETA] * total
     if counts[HAS_BASELINE] == 0:
         return common
     before = numbers[MEAN] if counts[N_MEAN] else common
@@ -249,6 +279,7 @@ def _advance_step(
 ) -> None:  # fmt: skip
     """Every layer in turn, with the weights of this very step."""
     lists, active, written = factors.lists, indices, ZERO
+    slot = now % unsigned(len(factors.coefficients))
     for layer in range(len(network.plan)):
         row, ring = network.plan[layer], factors.rings[layer]
         n_neurons, memory = row[N_NEURONS], network.memory
@@ -259,7 +290,7 @@ def _advance_step(
             lists, ring[SOURCES], ring[SOURCE_COUNTS], row[TAU], row[N_INPUTS], now,
             active, start, end,
         )  # fmt: skip
-        fill_trace(network, row, ring, factors, now)
+        factors.norms[layer, slot] = fill_trace(network, row, ring, factors, now)
         fill_current(network, row, active, start, end, current)
         correct_current(network, row, ring, factors, active, start, end, current)
         integrate(network, row, step, response, feedback, row[POTENTIALS])
@@ -290,15 +321,12 @@ def _error(
 
 
 @part
-def _signals(network: Network, factors: Factors, numbers: Numbers, now: Size) -> None:
-    """What the newest step's factors and cost still lack, now that the readout has fired."""
+def _signals(network: Network, factors: Factors, numbers: Numbers, now: Size) -> float:
+    """What the newest step's factors still lack, now that the readout has fired; its cost, nats."""
     last = len(network.plan) - 1
     slot = now % unsigned(len(factors.coefficients))
     readout_row, readout = network.plan[last], factors.rings[last]
     error = readout[SIGNALS] + slot * readout_row[N_PADDED]
-    numbers[INFORMATION] = numbers[PRIOR_COST] - _information(
-        network, readout_row, factors, readout[PRIOR], error
-    )
     for layer in range(last):
         row, ring = network.plan[layer], factors.rings[layer]
         _send_back(network, row, ring, factors, slot, error, readout_row[N_PADDED])
@@ -306,6 +334,29 @@ def _signals(network: Network, factors: Factors, numbers: Numbers, now: Size) ->
         row, ring = network.plan[layer], factors.rings[layer]
         if ring[LEARNS_FEEDBACK] == ONE:
             fill_past(network, row, ring, factors, now, row[N_NEURONS])
+    _fill_norm(network, factors, slot)
+    return float(
+        numbers[PRIOR_COST] - _information(network, readout_row, factors, readout[PRIOR], error)
+    )
+
+
+@part
+def _fill_norm(network: Network, factors: Factors, slot: Size) -> None:
+    """Square of the newest step's factors, all layers and parameters together."""
+    values, square = factors.values, 0.0
+    for layer in range(len(network.plan)):
+        row, ring = network.plan[layer], factors.rings[layer]
+        signal = _square(values, ring, SIGNALS, slot, row[N_PADDED])
+        square += (factors.norms[layer, slot] + 1) * signal  # 1: of the bias
+        if ring[LEARNS_FEEDBACK] == ONE:
+            square += _square(values, ring, PASTS, slot, row[N_PADDED])
+    factors.norms[len(network.plan), slot] = square
+
+
+@part
+def _square(values: Floats, ring: Plan, which: int, slot: Size, n: Size) -> Any:
+    place = ring[which] + slot * n
+    return dot(values, place, values, place, n, values, ring[WORKING])
 
 
 @part
@@ -349,7 +400,9 @@ def _send_back(
             slope = p * (1 - p)
         else:
             slope = 1 / ((1 + abs(u)) * (1 + abs(u)))
-        values[target + i] = slope * dot(values, ring[MATRIX] + i * n, values, error, n)
+        values[target + i] = slope * dot(
+            values, ring[MATRIX] + i * n, values, error, n, values, ring[WORKING]
+        )
 
 
 @part
@@ -372,10 +425,13 @@ def _fill_products(network: Network, factors: Factors, products: Numbers, now: S
                     traces[s] += mine * values[trace + s]
         own = ring[SIGNALS] + slot * n_padded
         for s in range(n_slots):
-            signal = dot(values, own, values, ring[SIGNALS] + s * n_padded, n_padded)
+            other = ring[SIGNALS] + s * n_padded
+            signal = dot(values, own, values, other, n_padded, values, ring[WORKING])
             products[slot, s] += traces[s] * signal
             if ring[LEARNS_FEEDBACK] == ONE:
                 past, other = ring[PASTS] + slot * n_padded, ring[PASTS] + s * n_padded
-                products[slot, s] += dot(values, past, values, other, n_padded)
+                products[slot, s] += dot(
+                    values, past, values, other, n_padded, values, ring[WORKING]
+                )
     for s in range(n_slots):
         products[s, slot] = products[slot, s]

@@ -10,7 +10,7 @@ only, and W is read and written once for many steps. What is skipped is exactly 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from streamvdib.backends.numba_plan import (
     WEIGHTS,
     Plan,
 )
+from streamvdib.backends.numba_sums import dot
 
 # Columns of the rings' plan, one row per layer; where something begins, or a choice.
 (
@@ -37,7 +38,7 @@ from streamvdib.backends.numba_plan import (
     SIGNALS,  # e, (n_slots, n_padded)
     PASTS,  # e (beta * z)_{t-1}, (n_slots, n_padded); only where feedback weights learn
     MATRIX,  # random feedback to this layer, (n_neurons, padded readout)
-    WORKING,  # one trace, (n_basis * n_inputs,) or (n_padded,)
+    WORKING,  # one trace, (n_basis * n_inputs,) or (n_padded,), and the working memory of a sum
     SOURCES,  # in the lists: active inputs of the last tau steps, (tau, n_inputs)
     SOURCE_COUNTS,  # (tau,)
     OWN,  # spikes of the last feedback tau + 1 steps, (feedback tau + 1, n_neurons)
@@ -62,6 +63,7 @@ class Factors(NamedTuple):
     coefficients: npt.NDArray[np.float64]  # c, (n_slots,)
     scales: Floats  # working memory, (n_slots + 4,)
     places: npt.NDArray[np.uint64]  # working memory, (n_slots + 4,)
+    norms: npt.NDArray[np.float64]  # squares of every layer's trace, then of the whole factor
 
 
 @part
@@ -203,8 +205,8 @@ def remember(
 
 
 @part
-def fill_trace(network: Network, row: Plan, ring: Plan, factors: Factors, now: Size) -> None:
-    """The presynaptic traces of this step, (alpha_k * z_j)_t, into its slot."""
+def fill_trace(network: Network, row: Plan, ring: Plan, factors: Factors, now: Size) -> float:
+    """The presynaptic traces of this step, (alpha_k * z_j)_t, into its slot; their square."""
     n_slots, n_inputs, tau = unsigned(len(factors.coefficients)), row[N_INPUTS], row[TAU]
     values, lists, working = factors.values, factors.lists, ring[WORKING]
     for basis in range(row[N_BASIS]):
@@ -213,9 +215,10 @@ def fill_trace(network: Network, row: Plan, ring: Plan, factors: Factors, now: S
             values, target, n_inputs, lists, ring[SOURCES], ring[SOURCE_COUNTS], n_inputs,
             tau, tau, now, network.constants, kernel,
         )  # fmt: skip
-    first = ring[TRACES] + now % n_slots
-    for place in range(row[N_BASIS] * n_inputs):
+    first, n_traces = ring[TRACES] + now % n_slots, row[N_BASIS] * n_inputs
+    for place in range(n_traces):
         values[first + place * n_slots] = values[working + place]
+    return float(dot(values, working, values, working, n_traces, values, working + n_traces))
 
 
 @part
@@ -249,21 +252,3 @@ def _sum_past(
         weight, first = constants[kernel + lag], rows + slot * width
         for k in range(unsigned(lists[counts + slot])):
             values[target + unsigned(lists[first + k])] += weight
-
-
-@part
-def dot(a: Floats, p: Size, b: Floats, q: Size, n: Size) -> Any:
-    """Sum of products of n numbers, a multiple of 8, as eight sums side by side."""
-    s0, s1, s2, s3 = a[p] * 0, a[p] * 0, a[p] * 0, a[p] * 0
-    s4, s5, s6, s7 = s0, s0, s0, s0
-    for block in range(n // EIGHT):
-        i, j = p + block * EIGHT, q + block * EIGHT
-        s0 += a[i] * b[j]
-        s1 += a[i + unsigned(1)] * b[j + unsigned(1)]
-        s2 += a[i + unsigned(2)] * b[j + unsigned(2)]
-        s3 += a[i + unsigned(3)] * b[j + unsigned(3)]
-        s4 += a[i + unsigned(4)] * b[j + unsigned(4)]
-        s5 += a[i + unsigned(5)] * b[j + unsigned(5)]
-        s6 += a[i + unsigned(6)] * b[j + unsigned(6)]
-        s7 += a[i + unsigned(7)] * b[j + unsigned(7)]
-    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))

@@ -40,7 +40,31 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--learning-rate", type=float, default=1e-4, help="(%(default)s)")
     group.add_argument("--beta", type=float, default=1e-3, help="weight of a nat (%(default)s)")
+    group.add_argument(
+        "--optimiser", default="adam", choices=("sgd", "momentum", "adam"), help="(%(default)s)"
+    )
+    group.add_argument(
+        "--feedback",
+        default="symmetric",
+        choices=("symmetric", "random", "aligned"),
+        help="how hidden layers are told of the readout's errors (%(default)s)",
+    )
+    group.add_argument(
+        "--credit", default="windowed", choices=("windowed", "instantaneous"), help="(%(default)s)"
+    )
     group.add_argument("--update-every", type=int, help="steps between updates (tau_d / 2)")
+    group.add_argument(
+        "--target-every",
+        type=int,
+        help="steps between targets, with --update-every 1: the encoder learns in between",
+    )
+    group.add_argument(
+        "--learner-backend",
+        default="auto",
+        choices=("auto", "torch", "compiled"),
+        help="compiled: in the encoder's own loops; score, sgd, random feedback, instantaneous "
+        "credit, one lane (%(default)s)",
+    )
     group.add_argument(
         "--no-guard", action="store_true", help="let bad updates pass; the run may fail"
     )
@@ -103,9 +127,14 @@ class Learning:
             "learning_rate": given.learning_rate,
             "beta": given.beta,
             "seed": given.seed,
+            "optimiser": given.optimiser,
+            "feedback": given.feedback,
+            "credit": given.credit,
+            "backend": given.learner_backend,
         }
-        if given.update_every is not None:
-            options["update_every"] = given.update_every
+        for name in ("update_every", "target_every"):
+            if getattr(given, name) is not None:
+                options[name] = getattr(given, name)
         if not given.no_guard:
             options["guard"] = {}
         if given.shadow:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streamvdib.engine import Engine
+from streamvdib.errors import ConfigurationError
 from streamvdib.learning.configuration import rule_from
+from streamvdib.learning.delayed import DelayedLearner, why_not_delayed, why_not_on
 from streamvdib.learning.learner_state import Settings
 from streamvdib.learning.online import OnlineLearner
 from streamvdib.learning.optimisers import make_optimiser
 from streamvdib.model import Model
+
+LEARNER_BACKENDS = ("auto", "torch", "compiled")
 
 
 def make_learner(
@@ -17,7 +22,10 @@ def make_learner(
     estimator: str = "pathwise",
     *,
     n_lanes: int = 1,
+    engine: Engine | None = None,
+    backend: str = "auto",
     update_every: int | None = None,
+    target_every: int | None = None,
     learning_rate: float = 1e-4,
     decoder_learning_rate: float | None = None,
     optimiser: str = "adam",
@@ -29,14 +37,19 @@ def make_learner(
     largest_norm: float = 100.0,
     warm_up: int = 0,
     seed: int = 0,
-) -> OnlineLearner:
+) -> OnlineLearner | DelayedLearner:
     """A learner for an engine of ``n_lanes`` lanes that runs ``model``.
 
     Args:
         model: the engine's model; its decoder changes in place.
         estimator: "pathwise" or "score".
         n_lanes: ``Engine.n_lanes``.
+        engine: that will learn; compiled loops learn only as those of an engine.
+        backend: "torch" takes any rule; "compiled" makes the same updates in the engine's loops,
+            where rule, model and engine allow it (module ``delayed``); "auto" takes what it can.
         update_every: steps between updates; half the decoder's window if None.
+        target_every: steps between targets, where the encoder learns at every step in between as
+            well (``update_every`` 1, compiled); ``update_every`` if None.
         learning_rate: of the encoder.
         decoder_learning_rate: of the decoder; the encoder's if None.
         optimiser: "sgd", "momentum" or "adam".
@@ -70,11 +83,49 @@ def make_learner(
         decoder_learning_rate,
         largest_norm,
     )
-    return OnlineLearner(
-        model,
-        settings,
-        n_lanes=n_lanes,
-        update_every=max(1, model.tau_d // 2) if update_every is None else update_every,
-        warm_up=warm_up,
-        seed=seed,
+    every = max(1, model.tau_d // 2) if update_every is None else update_every
+    between = every if target_every is None else target_every
+    why = _why_not_compiled(model, settings, engine, every, between)
+    if not _is_compiled(backend, why, needs_it=between != every):
+        return OnlineLearner(
+            model, settings, n_lanes=n_lanes, update_every=every, warm_up=warm_up, seed=seed
+        )
+    learner = DelayedLearner(
+        model, settings, decode_every=between, every_step=every == 1, warm_up=warm_up, seed=seed
     )
+    assert engine is not None
+    learner.attach(engine)
+    return learner
+
+
+def _why_not_compiled(
+    model: Model, settings: Settings, engine: Engine | None, every: int, between: int
+) -> str:
+    """What a compiled learner still needs; empty where it can be had."""
+    lacks = [why_not_delayed(model, settings)]
+    lacks.append("the engine that will learn" if engine is None else why_not_on(engine))
+    lacks.append("update_every 1 where targets come less often" if 1 != every != between else "")
+    return ", ".join(lack for lack in lacks if lack)
+
+
+def _is_compiled(backend: str, why: str, *, needs_it: bool) -> bool:
+    """Whether the compiled learner is taken.
+
+    Raises:
+        ConfigurationError: it is asked for, or what is asked for needs it, and it cannot be had.
+    """
+    if backend not in LEARNER_BACKENDS:
+        raise ConfigurationError(
+            f"the backend of a learner must be one of {', '.join(LEARNER_BACKENDS)}; "
+            f"got {backend!r}"
+        )
+    if backend == "compiled" and why:
+        raise ConfigurationError(
+            f"the compiled learner requires {why}. Use the learner backend 'torch' or 'auto'."
+        )
+    if needs_it and (backend == "torch" or why):
+        raise ConfigurationError(
+            "learning at every step from targets that come less often requires the compiled "
+            f"learner; {f'it requires {why}' if why else 'torch was asked for'}"
+        )
+    return backend != "torch" and not why

@@ -1,32 +1,35 @@
-"""Learning at every step on a CPU: the compiled ``score`` rule, weights touched once for K steps.
+"""Learning on a CPU in compiled loops: the ``score`` rule, weights touched once for K steps.
 
-The same updates as ``OnlineLearner`` with ``update_every`` 1, each of rank n_credited; their
-factors are written into the weights once for a block of K steps (``backends.numba_eprop``). In
-between, currents are put right, so spikes are those of an update at every step. Exact for SGD;
-an optimiser that divides by a running square of the gradient has no such factors.
+The same updates as ``OnlineLearner``, each of rank n_credited; their factors are written into the
+weights once for a block of K steps (``backends.numba_eprop``). In between, currents are put right,
+so spikes are those of weights changed at once. Exact for SGD; an optimiser that divides by a
+running square of the gradient has no such factors.
 
-The decoder is asked, and learns, every ``decode_every`` steps; its loss holds until the next time.
+The decoder is asked, and learns, every ``decode_every`` steps, where a target is known. With
+``every_step`` the encoder learns at each step in between too, from that step's own information cost
+and the decoder loss of the last time; without, only when the decoder does.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamvdib.backends import EncoderTrace, SpikeArray
+from streamvdib.backends import EncoderTrace
 from streamvdib.backends.factor_rings import FactorRings
 from streamvdib.backends.numba_backend import NumbaBackend
 from streamvdib.backends.numba_eprop import (
     BETA,
     DECODER_SQUARE,
     DIVERGED,
+    EVERY_STEP,
     HAS_LOSS,
+    HOLDS,
     INFORMATION,
     LARGEST_GRADIENT,
     LARGEST_NORM,
@@ -38,20 +41,17 @@ from streamvdib.backends.numba_eprop import (
     NORM,
     PRIOR_COST,
     SCALE,
-    advance_learning,
-    update,
-    write_all,
 )
-from streamvdib.backends.numba_plan import BIAS, FEEDBACK_WEIGHTS, WEIGHTS
 from streamvdib.connections import Dense
-from streamvdib.encoder import EncoderState, LayerWeights, Weights
+from streamvdib.encoder import Weights
 from streamvdib.engine import Engine
 from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
-from streamvdib.input_steps import InputSteps
 from streamvdib.learning.compiled_decoder import CompiledDecoderStep, can_step
 from streamvdib.learning.decoder_step import DecoderStep
+from streamvdib.learning.delayed_backend import DelayedBackend
 from streamvdib.learning.feedback import feedback_name, initial_feedback
 from streamvdib.learning.learner_state import Settings, check_sizes
+from streamvdib.learning.online import trace_steps
 from streamvdib.learning.optimisers import SGD
 from streamvdib.learning.priors import BernoulliPrior
 from streamvdib.learning.target_gate import check_target
@@ -64,91 +64,19 @@ BLOCK = 16  # K
 WEIGHT_CHECK_EVERY = 100  # calls of ``learn``
 
 
-class DelayedBackend:
-    """The engine's compiled loops, learning in them.
-
-    ``advance`` is inference, for a learner that is paused: what is pending is written first.
-    Memory: ``FactorRings``.
-    """
-
-    def __init__(self, engine: Engine, rings: FactorRings) -> None:
-        inner = engine.backend
-        assert isinstance(inner, NumbaBackend)
-        self.engine, self.inner, self.rings = engine, inner, rings
-        self.live = live_weights(inner)
-        self.set_weights(engine.model.weights)
-
-    def advance(self, inputs: InputSteps) -> SpikeArray:
-        """See ``Backend``."""
-        self.settle()
-        return self.inner.advance(inputs)
-
-    def watch(self, inputs: InputSteps) -> EncoderTrace:
-        """See ``Backend``; learns from every step."""
-        inner, rings, n_steps = self.inner, self.rings, inputs.n_steps
-        sizes = [math.prod(shape) for shape in inner.encoder.layer_shapes]
-        if len(inputs.indices) and not (
-            inputs.indices.min() >= 0 and inputs.indices.max() < inner.encoder.n_inputs
-        ):
-            raise ConfigurationError(
-                f"active inputs must lie in 0 to {inner.encoder.n_inputs - 1}; "
-                f"got {inputs.indices.min()} to {inputs.indices.max()}"
-            )
-        spikes = np.empty(n_steps * sum(sizes), np.uint8)
-        potentials = np.empty(n_steps * sum(sizes), inner.network.memory.dtype)
-        advance_learning(
-            *inner.network, *inner._scratch, rings.rings, rings.values, rings.lists,
-            rings.coefficients, rings.scales, rings.places, rings.products, rings.numbers,
-            rings.counts, np.uint64(inner.step), inputs.offsets, inputs.indices, spikes, potentials,
-        )  # fmt: skip
-        inner.step += n_steps
-        ends = np.cumsum([0] + [n_steps * size for size in sizes])
-
-        def layer(values: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
-            return values[ends[index] : ends[index + 1]].reshape(n_steps, 1, sizes[index])
-
-        return EncoderTrace(
-            inputs,
-            tuple(layer(spikes, index) for index in range(len(sizes))),
-            tuple(layer(potentials, index) for index in range(len(sizes))),
-        )
-
-    def update(self) -> None:
-        """Make the update that waits for the loss."""
-        rings = self.rings
-        update(*self.inner.network, *rings.factors, rings.products, rings.numbers, rings.counts)
-
-    def settle(self) -> None:
-        """Bring the weights up to date, and begin anew with empty rings."""
-        if self.rings.counts[N_SEEN]:
-            self.update()
-            write_all(*self.inner.network, *self.rings.factors, self.rings.counts)
-
-    def state(self) -> EncoderState:
-        """See ``Backend``."""
-        return self.inner.state()
-
-    def restore(self, state: EncoderState) -> None:
-        """See ``Backend``."""
-        self.inner.restore(state)
-
-    def set_weights(self, weights: Weights) -> None:
-        """See ``Backend``; the engine's model shows the weights in use from then on."""
-        if weights is not self.live:
-            self.inner.set_weights(weights)
-            self.engine.model = self.engine.model.with_weights(self.live)
-
-
 class DelayedLearner:
-    """The ``Learner`` of one stream on a CPU that learns at every step.
+    """The ``Learner`` of one stream on a CPU.
 
-    Memory: the factors of n_credited + K steps, and what the decoder's optimiser remembers.
+    Memory: the factors of n_credited + K + decode_every steps, and what the decoder's optimiser
+    remembers.
 
     Args:
         model: the engine's own; its decoder changes in place.
         settings: rule, optimisers, rates; see ``can_delay``.
         decode_every: steps between losses and updates of the decoder.
-        n_credited: steps that a loss credits; the decoder's window if None.
+        every_step: learn at each step, not only when the decoder does.
+        n_credited: steps that a loss credits; the decoder's window, or what lies between two
+            updates where that is more, if None.
         block: K.
         warm_up: steps after a start or restart before the first update.
         seed: of random feedback.
@@ -160,20 +88,23 @@ class DelayedLearner:
         settings: Settings,
         *,
         decode_every: int = 1,
+        every_step: bool = True,
         n_credited: int | None = None,
         block: int = BLOCK,
         warm_up: int = 0,
         seed: int = 0,
     ) -> None:
         if why := why_not_delayed(model, settings):
-            raise ConfigurationError(f"learning at every step as compiled loops requires {why}")
+            raise ConfigurationError(f"compiled loops that learn require {why}")
         if min(decode_every, block, n_credited or 1) < 1:
             raise ConfigurationError(
                 "decode_every, n_credited and block must be at least 1 step; "
                 f"got {decode_every}, {n_credited}, {block}"
             )
         self.model, self.settings, self.update_every = model, settings, decode_every
-        self.n_credited, self.block, self.warm_up = n_credited or model.tau_d, block, warm_up
+        between = 1 if every_step else decode_every
+        self.n_credited, self.block = n_credited or max(model.tau_d, between), block
+        self.every_step, self.warm_up = every_step, warm_up
         generator = torch.Generator().manual_seed(seed)
         self.feedback = initial_feedback(model.encoder, settings.rule.feedback, generator)
         self.decoder: DecoderStep | CompiledDecoderStep = (
@@ -187,6 +118,8 @@ class DelayedLearner:
         self.is_paused, self.n_calls = False, 0
         self.backend: DelayedBackend | None = None
         self._loss = math.nan
+        self._on_trial = False  # updates are judged before they last
+        self._rate = self._square = 0.0  # of the decoder's update that is on trial
 
     @property
     def paused(self) -> bool:
@@ -205,15 +138,18 @@ class DelayedLearner:
             ConfigurationError: the engine runs other loops, or several lanes.
         """
         if isinstance(engine.backend, DelayedBackend):
+            if engine.backend is not self.backend:
+                raise ConfigurationError("an engine's loops must have one learner; they have one")
             return
         if why := why_not_on(engine):
-            raise ConfigurationError(f"learning at every step as compiled loops requires {why}")
+            raise ConfigurationError(f"compiled loops that learn require {why}")
         assert isinstance(engine.backend, NumbaBackend)
         rings = self._rings(engine.backend)
         if self.backend is not None:
             self.backend.settle()
             for name, array in self.backend.rings.arrays().items():
                 rings.arrays()[name][...] = array
+            engine.set_weights(self.backend.live)
         self.backend = engine.backend = DelayedBackend(engine, rings)
         self.decoder.share(engine.decoding)
         self._set_numbers()
@@ -246,11 +182,42 @@ class DelayedLearner:
         if counts[DIVERGED]:
             raise self._diverged(loss, float(numbers[NORM]))
         if counts[N_SEEN] > self.warm_up:
-            self.decoder.update(self.decoder_learning_rate * float(numbers[SCALE]))
+            self._rate, self._square = self.decoder_learning_rate * float(numbers[SCALE]), square
+            if not self._on_trial:
+                self.decoder.update(self._rate)
         self.n_calls += 1
         if self.n_calls % WEIGHT_CHECK_EVERY == 0:
             self._check_weights()
         return backend.live
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether updates can be judged before they last, without a copy of the weights."""
+        return isinstance(self.decoder, CompiledDecoderStep)
+
+    def try_updates(self) -> None:
+        """From now on, ``keep`` or ``take_back`` must follow every ``learn``."""
+        self._on_trial = True
+        self._attached().rings.counts[HOLDS] = 1
+        self._attached().mark()
+
+    def change(self) -> float:
+        """Of all weights since the last ``keep``: its norm is at most this."""
+        return math.hypot(self._attached().change(), self._rate * math.sqrt(self._square))
+
+    def keep(self) -> None:
+        """Let the updates since the last ``keep`` last."""
+        if self._rate:
+            self.decoder.update(self._rate)
+        self._rate = self._square = 0.0
+        self._attached().mark()
+
+    def take_back(self) -> Weights:
+        """Undo the updates since the last ``keep``, bit for bit."""
+        self._rate = self._square = 0.0
+        self.is_paused = False
+        self._attached().take_back()
+        return self._attached().live
 
     def restart(self) -> None:
         """See ``Learner``."""
@@ -326,11 +293,14 @@ class DelayedLearner:
             logits.numpy(),
             n_credited=self.n_credited,
             block=self.block,
+            n_held=self.update_every,
+            n_costs=self.n_credited + trace_steps(self.model),
             warm_up=self.warm_up,
             has_baseline=rule.baseline == "mean",
         )
         rings.numbers[PRIOR_COST] = float(torch.nn.functional.softplus(logits).sum())
         rings.numbers[MEAN_RATE] = rule.baseline_rate
+        rings.counts[EVERY_STEP], rings.counts[HOLDS] = self.every_step, self._on_trial
         return rings
 
     def _set_numbers(self) -> None:
@@ -377,23 +347,3 @@ def why_not_on(engine: Engine) -> str:
     if not isinstance(engine.backend, (NumbaBackend, DelayedBackend)):
         return "the numba backend"
     return "" if engine.n_lanes == 1 else f"one lane; this engine has {engine.n_lanes}"
-
-
-def live_weights(backend: NumbaBackend) -> Weights:
-    """The weights that the compiled loops use, as tensors over their own memory."""
-    layout, constants = backend.layout, backend.network.constants
-    weights = []
-    for index, shape in enumerate(backend.encoder.layer_shapes):
-        n_neurons = math.prod(shape)
-        synapses, bias, feedback = (
-            layout.constants.view(constants, index, name)[..., :n_neurons]
-            for name in (WEIGHTS, BIAS, FEEDBACK_WEIGHTS)
-        )
-        weights.append(
-            LayerWeights(
-                torch.from_numpy(synapses.transpose(1, 0, 2)),
-                torch.from_numpy(feedback),
-                torch.from_numpy(bias),
-            )
-        )
-    return tuple(weights)

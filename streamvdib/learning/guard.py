@@ -23,10 +23,19 @@ import torch
 from torch import Tensor
 
 from streamvdib.backends import EncoderTrace
-from streamvdib.encoder import LayerWeights, Weights
+from streamvdib.encoder import Weights
 from streamvdib.engine import Engine, Learner
 from streamvdib.errors import CheckpointError, ConfigurationError, StreamVdibError, TargetError
+from streamvdib.learning.delayed import DelayedLearner
 from streamvdib.learning.guard_memory import Memory
+from streamvdib.learning.undo import (
+    below,
+    everything,
+    make_undo,
+    named_weights,
+    put_back,
+    weights_like,
+)
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
@@ -81,7 +90,8 @@ class Limits:
 class Guard:
     """A ``Learner`` around another one.
 
-    Memory: two copies of the weights and of the learner's state, and ``n_memory`` windows.
+    Memory: a copy of the weights and of the learner's state, another (``undo.Copies``) unless the
+    learner holds its updates back, and ``n_memory`` windows.
 
     Args:
         learner: what learns.
@@ -98,6 +108,7 @@ class Guard:
         self.memory = Memory(model, self.limits.n_memory)
         self._tuned: Any = learner  # what its makers let be changed while it runs
         self._weights = model.weights
+        self._undo = make_undo(learner, model)
         self._anchor = self._copy()
 
     @property
@@ -114,23 +125,34 @@ class Guard:
         """See ``Learner``."""
         self.learner.watch(trace)
 
+    def attach(self, engine: Engine) -> None:
+        """Be the learner of an engine; its frames need not be decoded twice to be judged."""
+        if isinstance(self.learner, DelayedLearner):
+            self.learner.attach(engine)
+        self.memory.share(engine.decoding)
+
     def learn(self, window: SpikeWindow, target: Target | None, end_us: int) -> Weights | None:
         """See ``Learner``; never raises what a target or an update may cause."""
-        if target is None or self.frozen:
+        if self.frozen:
             return None
+        if target is None:
+            return self._learn_nothing(window, end_us)
         try:
             self._check_target(target, window.ring.shape[1])
             self._judge_live(window, target)
         except StreamVdibError as error:
-            return self._refuse(str(error))
-        before = self._copy()
+            self._refuse(str(error))
+            return self._learn_nothing(window, end_us)
         try:
+            self._undo.begin(self._weights)
             weights = self.learner.learn(window, target, end_us)
             if weights is None:
+                self._undo.keep()
                 return None
-            self._check_step(before, weights)
+            self._check_step(weights)
         except Exception as error:  # whatever an update does, decoding goes on
-            return self._undo(before, f"{type(error).__name__}: {error}")
+            return self._take_back(f"{type(error).__name__}: {error}")
+        self._undo.keep()
         return self._accept(window, target, weights)
 
     def restart(self) -> None:
@@ -191,7 +213,7 @@ class Guard:
             **{f"inner.{name}": tensor for name, tensor in self.learner.tensors().items()},
             **{f"anchor.{name}": tensor for name, tensor in self._anchor.items()},
             **{f"memory.{name}": tensor for name, tensor in self.memory.tensors().items()},
-            **{f"weights.{n}": t for n, t in _named(self._weights).items()},
+            **{f"weights.{n}": t for n, t in named_weights(self._weights).items()},
             "counts": torch.tensor([*numbers, float(self.frozen)], dtype=torch.float64),
             "means": torch.nan_to_num(torch.tensor(means, dtype=torch.float64)),
             "known": torch.tensor(known),
@@ -202,12 +224,12 @@ class Guard:
         try:
             *numbers, frozen = tensors["counts"].tolist()
             means, known = tensors["means"].tolist(), tensors["known"].tolist()
-            weights = _weights_like(self._weights, _below("weights.", tensors))
-            anchor = _below("anchor.", tensors)
-            self.memory.load_tensors(_below("memory.", tensors))
+            weights = weights_like(self._weights, below("weights.", tensors))
+            anchor = below("anchor.", tensors)
+            self.memory.load_tensors(below("memory.", tensors))
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"a guard's state requires all its parts; {error!r}") from error
-        self.learner.load_tensors(_below("inner.", tensors))
+        self.learner.load_tensors(below("inner.", tensors))
         self._weights, self._anchor, self.frozen = weights, anchor, bool(frozen)
         self.counts = {n: int(v) for n, v in zip(_COUNTS, numbers, strict=True)}
         self.means = {
@@ -231,19 +253,12 @@ class Guard:
 
     def _judge_live(self, window: SpikeWindow, target: Target) -> None:
         """Test before training: the error of the frame as it is."""
-        error = self.memory.error(window.ordered(), target)
+        error = self.memory.error(window, target)
         self._follow("fast", error, self.limits.fast_rate)
         self._follow("slow", error, self.limits.slow_rate)
 
-    def _check_step(self, before: Mapping[str, Tensor], weights: Weights) -> None:
-        after = {**_named(weights), **self._decoder()}
-        with torch.no_grad():
-            squares = sum(
-                float(((after[name] - before[name]) ** 2).sum(dtype=torch.float64))
-                for name in after
-                if after[name].is_floating_point()
-            )
-        step, mean = math.sqrt(squares), self.means["step"]
+    def _check_step(self, weights: Weights) -> None:
+        step, mean = self._undo.change(weights), self.means["step"]
         if not math.isfinite(step):
             raise TargetError("an update must leave finite weights; it did not")
         is_known = not math.isnan(mean) and self.counts["accepted"] >= 10
@@ -294,18 +309,22 @@ class Guard:
             return f"the {now} error {self.means[now]:.4g} must stay below {bound:.4g}"
         return ""
 
-    def _refuse(self, why: str) -> Weights | None:
+    def _refuse(self, why: str) -> None:
         self.counts["refused"] += 1
         self.reason = why
         _LOG.debug("target refused: %s", why)
-        return None
 
-    def _undo(self, before: Mapping[str, Tensor], why: str) -> Weights | None:
+    def _learn_nothing(self, window: SpikeWindow, end_us: int) -> None:
+        """Tell the learner that no target is known, or none that it may be shown."""
+        self.learner.learn(window, None, end_us)
+        self._undo.keep()
+
+    def _take_back(self, why: str) -> Weights | None:
         self.counts["undone"] += 1
         self.counts["in_a_row"] += 1
         self.reason = why
         _LOG.warning("update undone: %s", why)
-        weights = self._put_back(before)
+        self._weights = weights = self._undo.take_back()
         if self.counts["in_a_row"] >= self.limits.n_bad:
             return self._freeze(f"{self.counts['in_a_row']} bad updates in a row, the last: {why}")
         return weights
@@ -321,19 +340,12 @@ class Guard:
         mean = self.means[name]
         self.means[name] = value if math.isnan(mean) else mean + rate * (value - mean)
 
-    def _decoder(self) -> dict[str, Tensor]:
-        return {f"decoder.{n}": t for n, t in self.model.decoder.state_dict().items()}
-
     def _copy(self) -> dict[str, Tensor]:
         """Encoder weights, decoder, and the learner's own state."""
-        inner = {f"learner.{n}": t for n, t in self.learner.tensors().items()}
-        parts = {**_named(self._weights), **self._decoder(), **inner}
-        return {name: tensor.detach().clone() for name, tensor in parts.items()}
+        return everything(self.learner, self.model, self._weights)
 
     def _put_back(self, copy: Mapping[str, Tensor]) -> Weights:
-        self.model.decoder.load_state_dict(_below("decoder.", copy))
-        self.learner.load_tensors(_below("learner.", copy))
-        self._weights = _weights_like(self._weights, copy)
+        self._weights = put_back(copy, self.learner, self.model, self._weights)
         return self._weights
 
 
@@ -363,24 +375,10 @@ def make_guarded_learner(engine: Engine, about: Mapping[str, Any]) -> Learner:
 
     options = dict(about)
     limits, shadow = options.pop("guard", None), options.pop("shadow", None)
+    loops = engine if shadow is None else None  # a copy has none of the engine's loops
 
     def make(model: Model) -> Learner:
-        learner = make_learner(model, n_lanes=engine.n_lanes, **options)
+        learner = make_learner(model, n_lanes=engine.n_lanes, engine=loops, **options)
         return learner if limits is None else guarded(learner, model, **limits)
 
     return make(engine.model) if shadow is None else shadowed(engine, make, **shadow)
-
-
-def _named(weights: Weights) -> dict[str, Tensor]:
-    return {f"encoder.{i}.{n}": t for i, layer in enumerate(weights) for n, t in layer.tensors()}
-
-
-def _weights_like(like: Weights, tensors: Mapping[str, Tensor]) -> Weights:
-    return tuple(
-        LayerWeights(*(tensors[f"encoder.{i}.{n}"].clone() for n, _ in layer.tensors()))
-        for i, layer in enumerate(like)
-    )
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n[len(prefix) :]: t.clone() for n, t in tensors.items() if n.startswith(prefix)}

@@ -60,7 +60,7 @@ class OnlineLearner:
         self.state = LearnerState(model, settings, seed=seed)
         self._update_every, self.warm_up = update_every, warm_up
         self.n_credited = max(model.tau_d, update_every)
-        self.records = Records(model.encoder, self.n_credited + _trace_steps(model), n_lanes)
+        self.records = Records(model.encoder, self.n_credited + trace_steps(model), n_lanes)
         self.learning_rate = settings.learning_rate
         self.decoder_learning_rate = settings.decoder_learning_rate or settings.learning_rate
         self.is_paused = False
@@ -187,7 +187,7 @@ class OnlineLearner:
         self.is_paused = bool(tensors["numbers"][1])
 
 
-def _trace_steps(model: Model) -> int:
+def trace_steps(model: Model) -> int:
     """Steps before the oldest credited one that its traces reach back to."""
     neurons = [srm_of(layer) for layer in model.encoder.layers]
     through_layers = sum(neuron.response.tau_e - 1 for neuron in neurons)

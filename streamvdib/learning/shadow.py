@@ -199,8 +199,8 @@ class Shadow:
         self.live_error, self.shadow_error = live, shadow
 
     def _compare(self, window: SpikeWindow, target: Target) -> None:
-        self.live_error += Memory(self.live, 0).error(window.ordered(), target)
-        self.shadow_error += Memory(self.model, 0).error(self._window.ordered(), target)
+        self.live_error += Memory(self.live, 0).error(window, target)
+        self.shadow_error += Memory(self.model, 0).error(self._window, target)
         self.counts["n_compared"] += 1
 
     def _decide(self) -> Weights | None:
