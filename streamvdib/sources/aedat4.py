@@ -12,9 +12,9 @@ is damaged likewise, as ``damaged_packets``. Memory: one block of events, one fr
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,21 +31,20 @@ from streamvdib.events import EVENT_DTYPE, EventArray, SensorSize, TimedImage, e
 from streamvdib.sources.aedat4_container import (
     MAGIC,
     Container,
+    End,
     Stream,
-    find_end,
     packets,
     read_container,
 )
 from streamvdib.sources.options import ReadOptions
-from streamvdib.sources.policy import Block, Locator, block_locator
+from streamvdib.sources.policy import Block, block_locator
 from streamvdib.sources.reading import REMEDY, count
 from streamvdib.sources.record_kernels import copy_aedat4
 from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import smallest_known
 from streamvdib.sources.unpacked import plain_file
 
-BLOCK_EVENTS = 1 << 14
-BUFFER_BYTES = 1 << 18
+BLOCK_EVENTS = 1 << 13
 
 T = TypeVar("T")
 
@@ -65,19 +64,26 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
         MissingExtraError: the package that unpacks it is not installed.
     """
     options.only("camera")
-    with _opened(path, options) as file:
-        size = options.sensor_size or file.events.size or _infer_sensor_size(file)
+    try:
+        from streamvdib.sources import aedat4_packets as decode
+    except ImportError as error:
+        raise MissingExtraError(f"{path}: AEDAT4", extra="aedat4", missing="lz4") from error
+    with plain_file(path, lenient=options.lenient) as plain:
+        container = read_container(plain, str(path))
+        events, frames = _choose(container, options, path)
+        first = _File(plain, str(path), options.lenient, container, events, frames, decode)
+        size = options.sensor_size or events.size or _infer_sensor_size(first)
 
     def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
-        with _opened(path, options) as again:
-            yield from _read_blocks(again, counters)
+        with plain_file(path, lenient=options.lenient) as plain:
+            yield from _read_blocks(replace(first, plain=plain), counters)
 
     return Recording(path, "AEDAT4", size, read_blocks, options)
 
 
 @dataclass(frozen=True)
 class _File:
-    """An open file, and what is read of it."""
+    """What is read of a file."""
 
     plain: Path
     name: str
@@ -95,18 +101,6 @@ class _File:
                 "leaves it out and counts it."
             ) from error
         count(counters, "damaged_packets", 1)
-
-
-@contextmanager
-def _opened(path: Path, options: ReadOptions) -> Iterator[_File]:
-    try:
-        from streamvdib.sources import aedat4_packets
-    except ImportError as error:
-        raise MissingExtraError(f"{path}: AEDAT4", extra="aedat4", missing="lz4") from error
-    with plain_file(path, suffix=".aedat4", lenient=options.lenient) as plain:
-        container = read_container(plain, str(path))
-        events, frames = _choose(container, options, path)
-        yield _File(plain, str(path), options.lenient, container, events, frames, aedat4_packets)
 
 
 def _choose(container: Container, options: ReadOptions, path: Path) -> tuple[Stream, Stream | None]:
@@ -144,63 +138,78 @@ def _first_named(name: str, streams: list[Stream]) -> Stream:
 def _read_blocks(file: _File, counters: dict[str, int]) -> Iterator[Block]:
     """Blocks of events, each with the frames until its last event."""
     frames = _Frames(file, counters)
-    pieces: list[npt.NDArray[np.void]] = []
-    offsets: list[int] = []
-    n_events = 0
-    for offset, piece in _unpacked(file, file.events, counters, file.decode.events_of):
-        pieces.append(piece)
-        offsets.append(offset)
-        n_events += len(piece)
-        if n_events >= BLOCK_EVENTS:
-            yield _block(pieces, offsets, frames)
-            pieces, offsets, n_events = [], [], 0
-    if n_events:
-        yield _block(pieces, offsets, frames)
+    block = _GrowingBlock(BLOCK_EVENTS)
+    packets_of_events = _unpacked(file, file.events, counters, file.decode.events_of)
+    while True:
+        try:
+            offset, packet = next(packets_of_events)
+        except StopIteration as over:
+            end: End = over.value
+            break
+        if not block.has_room_for(packet):
+            yield block.close(frames)
+            block = _GrowingBlock(max(BLOCK_EVENTS, len(packet)))
+        block.add(offset, packet)
+    yield block.close(frames)
     yield Block(empty_events(), block_locator("the end"), frames.until(None))
-    _check_end(file, counters)
-
-
-def _block(pieces: list[npt.NDArray[np.void]], offsets: list[int], frames: _Frames) -> Block:
-    events: EventArray = np.empty(sum(map(len, pieces)), dtype=EVENT_DTYPE)
-    start = 0
-    for piece in pieces:
-        copy_aedat4(piece, events, start)
-        start += len(piece)
-    images = frames.until(int(events[-1]["t_us"])) if len(events) else ()
-    return Block(events, _locator(pieces, offsets), images)
-
-
-def _locator(pieces: list[npt.NDArray[np.void]], offsets: list[int]) -> Locator:
-    """The packet in which an event lies."""
-    ends = np.cumsum([len(piece) for piece in pieces])
-    return lambda index: f"byte {offsets[int(np.searchsorted(ends, index, side='right'))]}"
-
-
-def _unpacked(
-    file: _File, stream: Stream, counters: dict[str, int], parse: Callable[[bytes], T]
-) -> Iterator[tuple[int, T]]:
-    """What the whole packets of one stream hold, and where each begins."""
-    unpack = file.decode.unpacker(file.container.compression, file.name)
-    with file.plain.open("rb", buffering=BUFFER_BYTES) as data:
-        for offset, packed in packets(data, file.container, stream.number):
-            try:
-                parsed = parse(unpack(packed))
-            except (ValueError, struct.error) as error:
-                file.damaged(offset, error, counters)
-                continue
-            yield offset, parsed
-
-
-def _check_end(file: _File, counters: dict[str, int]) -> None:
-    """Raise, or count, if the file does not end with a whole packet, or with its table."""
-    with file.plain.open("rb") as data:
-        end = find_end(data, file.container)
     if end.fault and not file.lenient:
         raise TruncatedRecordingError(
             f"{file.name}, byte {end.offset}: packets must be whole up to the table of packets; "
             f"{end.fault}. {REMEDY}, which drops the rest and counts it."
         )
     count(counters, "truncated_bytes", end.n_bytes_left)
+
+
+class _GrowingBlock:
+    """The events of a few packets, and where these lie. Memory: ``capacity`` events."""
+
+    def __init__(self, capacity: int) -> None:
+        self._events: EventArray = np.empty(capacity, dtype=EVENT_DTYPE)
+        self._n_events = 0
+        self._ends: list[int] = []
+        self._offsets: list[int] = []
+
+    def has_room_for(self, packet: npt.NDArray[np.void]) -> bool:
+        """Whether its events fit in."""
+        return self._n_events + len(packet) <= len(self._events)
+
+    def add(self, offset: int, packet: npt.NDArray[np.void]) -> None:
+        """Copy the events of the packet at ``offset``."""
+        copy_aedat4(packet, self._events, self._n_events)
+        self._n_events += len(packet)
+        self._ends.append(self._n_events)
+        self._offsets.append(offset)
+
+    def close(self, frames: _Frames) -> Block:
+        """The block, with the frames until its last event."""
+        events = self._events[: self._n_events]
+        images = frames.until(int(events[-1]["t_us"])) if len(events) else ()
+        return Block(events, self._locate, images)
+
+    def _locate(self, index: int) -> str:
+        """The packet in which an event lies."""
+        return f"byte {self._offsets[bisect_right(self._ends, index)]}"
+
+
+def _unpacked(
+    file: _File, stream: Stream, counters: dict[str, int], parse: Callable[[bytearray], T]
+) -> Generator[tuple[int, T], None, End]:
+    """What the whole packets of one stream hold, and where each begins; then where they end."""
+    unpack = file.decode.unpacker(file.container.compression, file.name)
+    with file.plain.open("rb") as data:
+        walk = packets(data, file.container, stream.number)
+        while True:
+            try:
+                offset, packed = next(walk)
+            except StopIteration as over:
+                end: End = over.value
+                return end
+            try:
+                parsed = parse(unpack(packed))
+            except (ValueError, struct.error) as error:
+                file.damaged(offset, error, counters)
+                continue
+            yield offset, parsed
 
 
 class _Frames:
@@ -220,10 +229,10 @@ class _Frames:
             count(self._counters, "frames_not_read", 1)
         return None
 
-    def until(self, t_us: int | None) -> tuple[TimedImage, ...]:
-        """Frames not later than ``t_us``; all for None."""
-        images = []
-        while self._next is not None and (t_us is None or self._next.t_us <= t_us):
-            images.append(self._next)
+    def until(self, t_us: int | None) -> Iterator[TimedImage]:
+        """Frames not later than ``t_us``; all for None. Read as they are asked for."""
+        while (image := self._next) is not None and (t_us is None or image.t_us <= t_us):
+            self._next = None  # one at a time in memory: they are large
+            yield image
+            del image
             self._next = self._read()
-        return tuple(images)

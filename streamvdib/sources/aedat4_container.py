@@ -13,26 +13,30 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from streamvdib.errors import RecordingError
 from streamvdib.events import SensorSize
 from streamvdib.sources.flatbuffer import root_table
 from streamvdib.sources.reading import REMEDY
+from streamvdib.sources.record_kernels import MAX_PACKET_BYTES, split_packets
 
 MAGIC = b"#!AER-DAT4"
 NO_TABLE = -1
-MAX_PACKET_BYTES = 1 << 28
+CHUNK_BYTES = 1 << 16
+_PACKETS_AT_ONCE = 4  # of a stream whose packets are longer
 _VERSION_BYTES = 14
 _MAX_HEADER_BYTES = 1 << 24
 _PACKET = struct.Struct("<II")
 _COMPRESSION, _TABLE_AT, _DESCRIPTION = 0, 1, 2  # fields of the header
-_STREAM = re.compile(
-    r'<node name="(\d{1,9})" path="[^"]*/outInfo/\d+/">(.*?)(?=<node name="\d+" path|$)', re.DOTALL
-)
+_NODE = re.compile(r'<node name="(\d{1,9})" path="([^"]*)">')
+_STREAM_PATH = re.compile(r"/outInfo/\d+/$")
 _ATTRIBUTE = re.compile(r'<attr key="(\w+)"[^>]*>([^<]*)<')
 
 
@@ -115,7 +119,10 @@ def read_container(path: Path, name: str) -> Container:
 
 def _streams(description: str) -> tuple[Stream, ...]:
     streams = []
-    for number, content in _STREAM.findall(description):
+    parts = _NODE.split(description)
+    for number, path, content in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        if not _STREAM_PATH.search(path):
+            continue
         values = dict(_ATTRIBUTE.findall(content))
         size = None
         if values.get("sizeX", "").isdecimal() and values.get("sizeY", "").isdecimal():
@@ -132,53 +139,44 @@ def _streams(description: str) -> tuple[Stream, ...]:
     return tuple(streams)
 
 
-def packets(file: BinaryIO, container: Container, stream: int) -> Iterator[tuple[int, bytes]]:
+def packets(
+    file: BufferedReader, container: Container, stream: int
+) -> Generator[tuple[int, memoryview], None, End]:
     """Offsets of the whole packets of one stream, and what they hold as it is stored.
+
+    What a packet holds stays there until the next is asked for. Memory: ``CHUNK_BYTES``, or a few
+    of the longest packets of the stream.
 
     Args:
         file: the recording.
         container: its header.
         stream: its number.
+
+    Returns:
+        Where whole packets end, of this stream or another: at the table of a whole file.
     """
-    for offset, found, size in _walk(file, container):
-        if found == stream:
-            yield offset, file.read(size)
-
-
-def find_end(file: BinaryIO, container: Container) -> End:
-    """Where whole packets end: at the table of a whole file."""
-    walk = _walk(file, container)
-    while True:
-        try:
-            next(walk)
-        except StopIteration as over:
-            end: End = over.value
-            return end
-
-
-def _walk(file: BinaryIO, container: Container) -> Generator[tuple[int, int, int], None, End]:
-    """Offset, stream and size of every whole packet; the file then stands at what it holds."""
-    end = _end_of_packets(file, container)
-    known = {one.number for one in container.streams}
-    offset = container.first_packet
-    fault = ""
+    n_file_bytes = os.fstat(file.fileno()).st_size
+    has_table = container.first_packet <= container.table_at <= n_file_bytes
+    end = container.table_at if has_table else n_file_bytes
+    known = np.array([one.number for one in container.streams], dtype=np.int64)
+    chunk, offset, fault = bytearray(CHUNK_BYTES), container.first_packet, ""
     while offset + _PACKET.size <= end:
         file.seek(offset)
-        found, size = _PACKET.unpack(file.read(_PACKET.size))
+        held = memoryview(chunk)[: file.readinto(memoryview(chunk)[: end - offset])]
+        places, n_used = split_packets(np.frombuffer(held, np.uint8), end - offset, known, stream)
+        for at, size in places.tolist():
+            yield offset + at - _PACKET.size, held[at : at + size]
+        offset += n_used
+        if n_used:
+            continue
+        found, size = _PACKET.unpack_from(held)
         if found not in known or size > MAX_PACKET_BYTES:
             fault = f"what follows is of an unknown stream ({found}) and of {size} bytes"
             break
         if offset + _PACKET.size + size > end:
             break
-        yield offset, found, size
-        offset += _PACKET.size + size
+        chunk = bytearray(_PACKETS_AT_ONCE * (_PACKET.size + size))
     was_closed = container.table_at != NO_TABLE
     if not fault and (offset < end or (was_closed and container.table_at > end)):
-        fault = f"the file ends at byte {os.fstat(file.fileno()).st_size}"
+        fault = f"the file ends at byte {n_file_bytes}"
     return End(offset, end - offset, fault)
-
-
-def _end_of_packets(file: BinaryIO, container: Container) -> int:
-    n_bytes = os.fstat(file.fileno()).st_size
-    has_table = container.first_packet <= container.table_at <= n_bytes
-    return container.table_at if has_table else n_bytes

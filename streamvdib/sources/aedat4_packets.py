@@ -1,6 +1,7 @@
 """Packets of AEDAT4: unpacked, and their flatbuffers taken apart.
 
-    EVTS   table (elements): vector of 16-byte structs: t i64, x i16, y i16, polarity u8, 3 unused
+    EVTS   table (elements): vector of 16-byte structs: t i64, x i16, y i16, polarity u8, 3 unused;
+           copied by ``record_kernels``
     FRME   table (timestamp, start and end of frame, start and end of exposure: i64; format i8;
            width, height, x, y: i16; pixels: vector of bytes)
 
@@ -22,8 +23,8 @@ import numpy.typing as npt
 
 from streamvdib.errors import MissingExtraError
 from streamvdib.events import TimedImage
-from streamvdib.sources.aedat4_container import MAX_PACKET_BYTES
 from streamvdib.sources.flatbuffer import root_table
+from streamvdib.sources.record_kernels import MAX_PACKET_BYTES
 
 EVENT = np.dtype(
     {
@@ -39,7 +40,8 @@ _ELEMENTS = 0
 _TIME, _BEGIN, _END, _FORMAT, _WIDTH, _HEIGHT, _PIXELS = 0, 3, 4, 5, 6, 7, 10
 _GREY_FROM_BGR = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601
 
-Unpack = Callable[[bytes], bytes]
+Unpack = Callable[[memoryview], bytearray]
+"""Memory of its own that may be written to: an image is a part of it."""
 
 
 class PackedDataError(ValueError):
@@ -57,7 +59,7 @@ def unpacker(compression: int, name: str) -> Unpack:
         MissingExtraError: the file is packed with ZSTD, and Python has no module for that.
     """
     if compression == 0:
-        return bytes
+        return bytearray
     if compression in (1, 2):
         return _unpack_lz4
     module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
@@ -68,28 +70,28 @@ def unpacker(compression: int, name: str) -> Unpack:
             f"{name}: AEDAT4 packed with ZSTD", extra="aedat4", missing=module
         ) from error
 
-    def unpack_zstd(data: bytes) -> bytes:
+    def unpack_zstd(data: memoryview) -> bytearray:
         try:
-            unpacked: bytes = zstd.ZstdDecompressor().decompress(data, MAX_PACKET_BYTES)
+            return bytearray(zstd.ZstdDecompressor().decompress(data, MAX_PACKET_BYTES))
         except zstd.ZstdError as error:
             raise PackedDataError(f"ZSTD says: {error}") from error
-        return unpacked
 
     return unpack_zstd
 
 
-def _unpack_lz4(data: bytes) -> bytes:
+def _unpack_lz4(data: memoryview) -> bytearray:
     try:
         if len(data) * _LARGEST_LZ4_RATIO <= MAX_PACKET_BYTES:
-            unpacked: bytes = lz4.frame.decompress(data)
+            unpacked: bytearray = lz4.frame.decompress(data, return_bytearray=True)
         else:
-            unpacked = lz4.frame.LZ4FrameDecompressor().decompress(data, MAX_PACKET_BYTES)
+            decompressor = lz4.frame.LZ4FrameDecompressor(return_bytearray=True)
+            unpacked = decompressor.decompress(data, MAX_PACKET_BYTES)
     except (RuntimeError, EOFError) as error:
         raise PackedDataError(f"LZ4 says: {error}") from error
     return unpacked
 
 
-def events_of(data: bytes) -> npt.NDArray[np.void]:
+def events_of(data: bytearray) -> npt.NDArray[np.void]:
     """The events of an unpacked packet, (n_events,) of ``EVENT``.
 
     Raises:
@@ -100,7 +102,7 @@ def events_of(data: bytes) -> npt.NDArray[np.void]:
     return np.frombuffer(data, EVENT, n_events, start)
 
 
-def image_of(data: bytes) -> TimedImage | None:
+def image_of(data: bytearray) -> TimedImage | None:
     """The frame of an unpacked packet in grey; None if its pixels have neither 8 nor 16 bits.
 
     Raises:
@@ -127,6 +129,6 @@ def _grey(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if pixels.dtype.itemsize == 2:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] == 1:
-        return np.array(pixels[:, :, 0])
+        return pixels[:, :, 0]
     grey: npt.NDArray[np.uint8] = np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
     return grey

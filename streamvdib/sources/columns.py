@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from streamvdib.errors import ConfigurationError, RecordingError
 from streamvdib.events import EVENT_DTYPE, EventArray
+from streamvdib.sources.kernels import OFF_ANY_SENSOR
 from streamvdib.sources.record_kernels import copy_columns
 
 NAMES = {
@@ -22,7 +23,6 @@ NAMES = {
 }
 SCALES_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _UNIT_IN_NAME = re.compile(r"[_\[(](s|ms|us|ns)[\])]?$")
-_OFF_ANY_SENSOR = 65535
 _LARGEST_US = 10**17
 
 
@@ -159,5 +159,5 @@ def _coordinates(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     if values.dtype == np.uint16:
         return values
     with np.errstate(invalid="ignore"):
-        fits = (values >= 0) & (values < _OFF_ANY_SENSOR)
-    return np.where(fits, values, _OFF_ANY_SENSOR).astype(np.uint16)
+        fits = (values >= 0) & (values < OFF_ANY_SENSOR)
+    return np.where(fits, values, OFF_ANY_SENSOR).astype(np.uint16)

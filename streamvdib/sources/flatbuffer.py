@@ -29,7 +29,7 @@ class Table:
         struct.error: the same.
     """
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes | bytearray, at: int) -> None:
         self.data = data
         self.at = at
         self._list_at = at - int(_I32.unpack_from(data, at)[0])
@@ -71,7 +71,7 @@ class Table:
         return self.data[start : start + n_bytes].decode(errors="replace")
 
 
-def root_table(data: bytes, identifier: bytes, start: int = 0) -> Table:
+def root_table(data: bytes | bytearray, identifier: bytes, start: int = 0) -> Table:
     """The first table of a buffer that begins at ``start`` and carries an identifier.
 
     Raises:

@@ -30,11 +30,12 @@ from streamvdib.sources.columns import column_order, events_from_columns, find_c
 from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block
 from streamvdib.sources.recording import Recording
-from streamvdib.sources.sensor_sizes import smallest_known
+from streamvdib.sources.sensor_sizes import smallest_for
 from streamvdib.sources.unpacked import plain_file
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-BLOCK_EVENTS = 1 << 18
+BLOCK_EVENTS = 1 << 17
+MAX_BLOCK_EVENTS = 1 << 20
 _INFERENCE_EVENTS = 1 << 16
 _PLAIN_ORDERS = ("x y t p", "t x y p", "x y p t")
 _ECF = 0x8ECF  # registered by Prophesee
@@ -56,34 +57,38 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
         MissingExtraError: h5py, or a compression filter of hdf5plugin, is not installed.
     """
     options.only("group", "columns", "time_unit")
-    with _opened(path, options) as events:
-        size = options.sensor_size or events.stated_size() or _infer_sensor_size(events)
-        title = f"HDF5 ({events.place})"
+    with _opened(path, options) as file:
+        with _reading(str(path), "its groups"):
+            tables = _tables(file, options)
+        table = _choose(tables, options, str(path))
+        events = _Events(file, table, str(path))
+        unit = events.time_unit(options)
+        size = options.sensor_size or events.stated_size() or events.infer_size(unit)
 
     def read_blocks(counters: dict[str, int]) -> Iterator[Block]:
         del counters  # nothing is skipped
-        with _opened(path, options) as again:
-            for start in range(0, again.n_events, BLOCK_EVENTS):
-                yield again.block(start)
+        with _opened(path, options) as file:
+            again = _Events(file, table, str(path))
+            n_events = again.events_at_once()
+            for start in range(0, again.n_events, n_events):
+                yield again.block(start, n_events, unit)
 
-    return Recording(path, title, size, read_blocks, options)
+    return Recording(path, f"HDF5 ({events.place})", size, read_blocks, options)
 
 
 @contextmanager
-def _opened(path: Path, options: ReadOptions) -> Iterator[_Events]:
+def _opened(path: Path, options: ReadOptions) -> Iterator[Any]:
     try:
         import h5py
     except ImportError as error:
         raise MissingExtraError(f"{path}: HDF5", extra="hdf5", missing="h5py") from error
     with suppress(ImportError):
         import hdf5plugin  # noqa: F401 - registers compression filters
-    with plain_file(path, suffix=".h5", lenient=options.lenient) as plain:
+    with plain_file(path, lenient=options.lenient) as plain:
         with _reading(str(path), "byte 0"):
             file = h5py.File(plain, "r")
         with file:
-            with _reading(str(path), "its groups"):
-                tables = _tables(file, options)
-            yield _Events(file, _choose(tables, options, str(path)), str(path), options)
+            yield file
 
 
 @contextmanager
@@ -142,12 +147,13 @@ def _tables(file: Any, options: ReadOptions) -> dict[str, _Table]:
 def _table_of_group(place: str, group: Any) -> _Table | None:
     import h5py
 
-    columns = [key for key in group if isinstance(group.get(key), h5py.Dataset)]
-    names = find_columns([key for key in columns if len(group[key].shape) == 1])
+    items = {key: group.get(key) for key in group}
+    datasets = {key: item for key, item in items.items() if isinstance(item, h5py.Dataset)}
+    names = find_columns([key for key, item in datasets.items() if len(item.shape) == 1])
     if names is None:
         return None
-    datasets = tuple(f"{place}/{key}" for key in (names.t, names.x, names.y, names.p))
-    return _Table(place, datasets, None, names.t)  # type: ignore[arg-type]
+    t, x, y, p = (f"{place}/{key}" for key in (names.t, names.x, names.y, names.p))
+    return _Table(place, (t, x, y, p), None, names.t)
 
 
 def _table_of_dataset(place: str, dataset: Any, options: ReadOptions) -> _Table | None:
@@ -192,7 +198,7 @@ def _choose(tables: dict[str, _Table], options: ReadOptions, name: str) -> _Tabl
 class _Events:
     """The events of an open file."""
 
-    def __init__(self, file: Any, table: _Table, name: str, options: ReadOptions) -> None:
+    def __init__(self, file: Any, table: _Table, name: str) -> None:
         self.place = f"/{table.place}"
         self._file = file
         self._table = table
@@ -205,9 +211,16 @@ class _Events:
             self.n_events = lengths.pop()
             self._offset_us = self._time_offset()
         self._refuse_ecf()
-        with _reading(name, self.place):
+
+    def time_unit(self, options: ReadOptions) -> str:
+        """The unit of times: stated, or that of the first ones by their look."""
+        with _reading(self._name, self.place):
             first = self._columns(slice(0, _INFERENCE_EVENTS))[0]
-        self._unit = time_unit(table.time_name, first, options.format_options)
+        return time_unit(self._table.time_name, first, options.format_options)
+
+    def infer_size(self, unit: str) -> SensorSize:
+        """The smallest known sensor on which the first events fit."""
+        return smallest_for(self.block(0, _INFERENCE_EVENTS, unit).events, self.place)
 
     def _refuse_ecf(self) -> None:
         """Say what is missing where Metavision's own codec packed the events."""
@@ -239,12 +252,18 @@ class _Events:
                     return SensorSize(int(found[1]), int(found[2]))
         return None
 
-    def block(self, start: int, n_events: int = BLOCK_EVENTS) -> Block:
-        """``n_events`` events from ``start`` on."""
+    def events_at_once(self) -> int:
+        """Whole chunks of the file, so that none is unpacked twice."""
+        chunks = self._datasets[0].chunks
+        n_chunk = min(chunks[0], MAX_BLOCK_EVENTS) if chunks else 1
+        return -(-BLOCK_EVENTS // n_chunk) * n_chunk
+
+    def block(self, start: int, n_events: int, unit: str) -> Block:
+        """``n_events`` events from ``start`` on, with times in ``unit``."""
         where = f"{self._name}, from event {start} of {self.place} on"
         with _reading(self._name, f"event {start} of {self.place}"):
             t, x, y, p = self._columns(slice(start, start + n_events))
-        events: EventArray = events_from_columns(t, x, y, p, self._unit, where)
+        events: EventArray = events_from_columns(t, x, y, p, unit, where)
         if self._offset_us:
             events["t_us"] += self._offset_us
         return Block(events, lambda index: f"event {start + index} of {self.place}")
@@ -257,12 +276,3 @@ class _Events:
         if piece.dtype.names is not None:
             return [piece[field] for field in fields]
         return [piece[:, field] for field in fields]
-
-
-def _infer_sensor_size(events: _Events) -> SensorSize:
-    first = events.block(0, _INFERENCE_EVENTS).events if events.n_events else None
-    if first is None:
-        return smallest_known(1, 1, events.place)
-    first = first[(first["x"] < 65535) & (first["y"] < 65535)]
-    width, height = first["x"].max(initial=0), first["y"].max(initial=0)
-    return smallest_known(int(width) + 1, int(height) + 1, events.place)

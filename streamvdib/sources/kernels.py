@@ -9,6 +9,7 @@ from numba import njit
 from streamvdib.events import EventArray
 
 GOOD, EARLIER, OFF_SENSOR, LATER = 0, 1, 2, 3
+OFF_ANY_SENSOR = 65535  # a coordinate that does not fit into 16 bits
 
 
 @njit(cache=True, nogil=True)
@@ -36,6 +37,21 @@ def first_bad(
             return index, OFF_SENSOR
         previous = t_us
     return len(events), GOOD
+
+
+@njit(cache=True, nogil=True)
+def extent(events: EventArray) -> tuple[int, int]:
+    """Columns and rows that hold all events but those marked as off any sensor; at least 1.
+
+    Args:
+        events: (n_events,).
+    """
+    right, bottom = np.uint16(0), np.uint16(0)
+    for index in range(len(events)):
+        x, y = events[index]["x"], events[index]["y"]
+        if x < OFF_ANY_SENSOR and y < OFF_ANY_SENSOR:
+            right, bottom = max(right, x), max(bottom, y)
+    return int(right) + 1, int(bottom) + 1
 
 
 @njit(cache=True, nogil=True)

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from streamvdib.errors import RecordingError
-from streamvdib.events import SensorSize
+from streamvdib.events import SensorSize, empty_events
 from streamvdib.sources.npy_stream import NpyStream
 from streamvdib.sources.npz_archive import open_npz
 from streamvdib.sources.numpy_tables import Table, table_of
@@ -26,7 +26,7 @@ from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block
 from streamvdib.sources.reading import open_stream
 from streamvdib.sources.recording import Recording
-from streamvdib.sources.sensor_sizes import smallest_known
+from streamvdib.sources.sensor_sizes import smallest_for
 from streamvdib.sources.unpacked import plain_file
 
 NPY_MAGIC = b"\x93NUMPY"
@@ -76,11 +76,5 @@ def _infer_sensor_size(table: Table) -> SensorSize:
     try:
         block = table.read({}, lenient=True)
     except RecordingError:
-        return smallest_known(1, 1, table.name)  # reading will say what is wrong, and where
-    if block is None:
-        return smallest_known(1, 1, table.name)
-    events = block.events[(block.events["x"] < 65535) & (block.events["y"] < 65535)]
-    if len(events) == 0:
-        return smallest_known(1, 1, table.name)
-    width, height = int(events["x"].max()) + 1, int(events["y"].max()) + 1
-    return smallest_known(width, height, table.name)
+        block = None  # reading will say what is wrong, and where
+    return smallest_for(empty_events() if block is None else block.events, table.name)

@@ -7,7 +7,8 @@ most ``SMALL_EVENTS``, or the events of one time.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +23,8 @@ MAX_EVENTS_AT_ONE_TIME = 1 << 24
 
 def concatenated(pieces: Sequence[EventArray]) -> EventArray:
     """Arrays of events one after the other, copied as bytes: ten times faster than as records."""
-    as_bytes = [np.ascontiguousarray(piece).view(np.uint8) for piece in pieces]
-    joined: EventArray = np.concatenate(as_bytes).view(EVENT_DTYPE)
+    as_bytes = [np.frombuffer(np.ascontiguousarray(piece), np.uint8) for piece in pieces]
+    joined: EventArray = np.frombuffer(np.concatenate(as_bytes), EVENT_DTYPE)
     return joined
 
 
@@ -41,23 +42,27 @@ class Packetiser:
         self._name = name
         self._pending: list[EventArray] = []  # of one window
         self._n_pending = 0
-        self._images: list[TimedImage] = []
+        self._images: deque[Iterator[TimedImage]] = deque()  # of each block
+        self._next_image: TimedImage | None = None  # the first of those not delivered
 
-    def push(self, events: EventArray, images: Sequence[TimedImage] = ()) -> Iterator[EventPacket]:
+    def push(self, events: EventArray, images: Iterable[TimedImage] = ()) -> Iterator[EventPacket]:
         """Packets that ``events`` complete; the last window, or time, waits for what comes next.
 
         Args:
             events: in order of time; not earlier than those before but for repaired ones.
-            images: no earlier than those before.
+            images: no earlier than those before; taken one by one as their packets are made.
         """
-        self._images.extend(images)
+        self._images.append(iter(images))
+        if self._next_image is None:
+            self._next_image = self._read_image()
         if len(events) and self._pending:
             events = yield from self._continue(events)
         if len(events) == 0:
             return
-        starts, ends_us = (column.tolist() for column in windows(events, self._packet_us))
+        first_ones, window_ends = windows(events, self._packet_us)
+        starts, ends_us = first_ones.tolist(), window_ends.tolist()
         for (start, end), end_us in zip(pairwise(starts), ends_us, strict=False):
-            if self._images:
+            if self._next_image is not None:
                 yield from self._image_packets(end_us - self._packet_us)
             yield self._packet(events[start:end], end_us)
         last = events[starts[-1] :]
@@ -66,23 +71,39 @@ class Packetiser:
         self._keep(last)
 
     def flush(self) -> Iterator[EventPacket]:
-        """The last packet, which ends just after the last event or image."""
+        """The last packets; the very last ends just after the last event or image."""
         events = self._take_pending()
-        times = [image.t_us for image in self._images]
         if len(events):
-            times.append(int(events[-1]["t_us"]))
-            yield from self._image_packets(self._window_start(events))
-        if times:
-            yield self._packet(events, max(times) + 1)
+            start_us = self._window_start(events)
+            yield from self._image_packets(start_us)
+            yield self._last_of_window(events, start_us)
+        while self._next_image is not None:
+            yield self._last_of_window(empty_events(), self._next_image.t_us)
+
+    def _last_of_window(self, events: EventArray, t_us: int) -> EventPacket:
+        """The packet of the window of ``t_us``; no longer than needed if it is the last one."""
+        packet = self._packet(events, (t_us // self._packet_us + 1) * self._packet_us)
+        if self._next_image is not None:
+            return packet
+        times = [image.t_us for image in packet.images]
+        self.delivered_us = max([*times, *events["t_us"][-1:].tolist()]) + 1
+        return EventPacket(events, self.delivered_us, packet.images)
 
     def _continue(self, events: EventArray) -> Generator[EventPacket, None, EventArray]:
-        """Bring pending events and new ones together; gives what is to be cut into windows."""
+        """Complete the pending window; gives the events that are left to be cut into windows."""
         last_us = int(self._pending[-1][-1]["t_us"])
         if events[0]["t_us"] < last_us:
             joined = concatenated([self._take_pending(), events])
             return joined[np.argsort(joined["t_us"], kind="stable")]
-        if self._n_pending + len(events) <= SMALL_EVENTS:
-            return concatenated([self._take_pending(), events])
+        end_us = (last_us // self._packet_us + 1) * self._packet_us
+        n_window = first_from(events, 0, end_us) if events[0]["t_us"] < end_us else 0
+        if self._n_pending + n_window <= SMALL_EVENTS:
+            if n_window:
+                self._keep(events[:n_window])
+            if n_window < len(events):
+                yield from self._image_packets(end_us - self._packet_us)
+                yield self._packet(self._take_pending(), end_us)
+            return events[n_window:]
         n_same = first_from(events, 0, last_us + 1) if events[0]["t_us"] == last_us else 0
         if n_same:
             self._keep(events[:n_same])
@@ -122,16 +143,24 @@ class Packetiser:
 
     def _image_packets(self, start_us: int) -> Iterator[EventPacket]:
         """Packets without events, for images of windows that end by ``start_us``."""
-        while self._images and self._images[0].t_us < start_us:
-            end_us = (self._images[0].t_us // self._packet_us + 1) * self._packet_us
+        while self._next_image is not None and self._next_image.t_us < start_us:
+            end_us = (self._next_image.t_us // self._packet_us + 1) * self._packet_us
             yield self._packet(empty_events(), end_us)
 
     def _packet(self, events: EventArray, end_us: int) -> EventPacket:
         self.delivered_us = end_us
-        if not self._images:
+        if self._next_image is None or self._next_image.t_us >= end_us:
             return EventPacket(events, end_us)
-        n_images = 0
-        while n_images < len(self._images) and self._images[n_images].t_us < end_us:
-            n_images += 1
-        images, self._images = tuple(self._images[:n_images]), self._images[n_images:]
-        return EventPacket(events, end_us, images)
+        images = []
+        while self._next_image is not None and self._next_image.t_us < end_us:
+            images.append(self._next_image)
+            self._next_image = self._read_image()
+        return EventPacket(events, end_us, tuple(images))
+
+    def _read_image(self) -> TimedImage | None:
+        while self._images:
+            image = next(self._images[0], None)
+            if image is not None:
+                return image
+            self._images.popleft()
+        return None

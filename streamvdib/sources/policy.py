@@ -13,7 +13,7 @@ file and the byte. With ``lenient`` each is repaired and counted:
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +36,13 @@ class Block:
     Args:
         events: (n_events,).
         locate: where the event with this index is, such as "byte 1024", for messages.
-        images: natural frames no earlier than the block before, in order of time.
+        images: natural frames no earlier than the block before, in order of time; read through
+            once, at the latest before the next block's.
     """
 
     events: EventArray
     locate: Locator
-    images: tuple[TimedImage, ...] = ()
+    images: Iterable[TimedImage] = ()
 
 
 def record_locator(

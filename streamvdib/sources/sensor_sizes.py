@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from streamvdib.errors import RecordingError
-from streamvdib.events import SensorSize
+from streamvdib.events import EventArray, SensorSize
+from streamvdib.sources.kernels import extent
 
 DVS128 = SensorSize(128, 128)
 DAVIS240 = SensorSize(240, 180)
@@ -21,6 +22,17 @@ KNOWN = (
     DAVIS640,  # also DVXplorer, Prophesee Gen3
     SensorSize(1280, 720),  # Prophesee Gen4, IMX636
 )
+
+
+def smallest_for(events: EventArray, name: str) -> SensorSize:
+    """The smallest known sensor on which events fit, but for those off any sensor.
+
+    Args:
+        events: the first of a recording, (n_events,).
+        name: of the recording, for the message.
+    """
+    width, height = extent(events)
+    return smallest_known(width, height, name)
 
 
 def smallest_known(width: int, height: int, name: str) -> SensorSize:

@@ -24,7 +24,7 @@ from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.policy import Block
 from streamvdib.sources.reading import REMEDY, ByteStream, count, open_stream
 from streamvdib.sources.recording import Recording
-from streamvdib.sources.sensor_sizes import smallest_known
+from streamvdib.sources.sensor_sizes import smallest_for
 from streamvdib.sources.text_kernel import BAD_POLARITY, OK, WRONG_COLUMNS, P, parse_lines
 from streamvdib.sources.text_layout import TextLayout, find_layout
 
@@ -71,11 +71,7 @@ def _infer_sensor_size(path: Path, layout: TextLayout) -> SensorSize:
     with open_stream(path, lenient=True) as stream:
         stream.read(layout.n_bytes)
         events = parser.parse(_whole_lines(stream.read(CHUNK_BYTES)), 0).events
-    on_some_sensor = events[(events["x"] < 65535) & (events["y"] < 65535)]
-    if len(on_some_sensor) == 0:
-        return smallest_known(1, 1, str(path))
-    width, height = int(on_some_sensor["x"].max()) + 1, int(on_some_sensor["y"].max()) + 1
-    return smallest_known(width, height, str(path))
+    return smallest_for(events, str(path))
 
 
 def _read_blocks(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamvdib.replay.writers.aedat4 import Encoder
 
 from streamvdib.errors import ConfigurationError, RecordingError
-from streamvdib.events import SensorSize
+from streamvdib.events import EventPacket, SensorSize, TimedImage, as_events
 from streamvdib.sources import open_source, recognise
 from tests.sources.recording_contract import check_contract
 from tests.sources.written import BY_BYTES, evt3, evt21_words, join, some_events
@@ -103,6 +104,48 @@ def test_aedat4_comes_back_with_its_frames(tmp_path: Path) -> None:
     images = [image for packet in source for image in packet.images]
     assert [image.t_us for image in images] == [events[0]["t_us"], events[-1]["t_us"]]
     assert [int(image.pixels[0, 0]) for image in images] == [10, 200]
+    assert all(image.pixels.flags.writeable for image in images)
+
+
+@pytest.mark.parametrize("n_frames", [0, 3])
+def test_aedat4_packets_longer_than_a_chunk_come_back_with_frames_between_them(
+    n_frames: int, tmp_path: Path
+) -> None:
+    """A chunk is 64 kB; packets here are of 480 kB, and of as much noise as pixels."""
+    size = SensorSize(640, 480)
+    events = some_events(size, n_events=90_000)
+    random = np.random.default_rng(1)
+    images = [
+        TimedImage(int(events[index]["t_us"]), random.integers(0, 256, (480, 640), np.uint8))
+        for index in range(1_000, 1_000 + 200 * n_frames, 200)
+    ]
+    encoder = Encoder(size)
+    path = tmp_path / "made.aedat4"
+    pieces = np.array_split(events, 3)
+    content = [encoder.header(), *(encoder.encode(EventPacket(piece, 0)) for piece in pieces)]
+    content[1:1] = [encoder.encode(EventPacket(events[:0], 0, (image,))) for image in images]
+    path.write_bytes(b"".join(content))
+    source = open_source(path)
+    np.testing.assert_array_equal(check_contract(source), events)
+    read = [image for packet in source for image in packet.images]
+    assert [image.t_us for image in read] == [image.t_us for image in images]
+    for one, other in zip(read, images, strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+def test_frames_after_the_last_event_of_aedat4_are_delivered_one_by_one(tmp_path: Path) -> None:
+    """By hand: packets of 10 ms, an event at 1 ms, frames at 2, 35 and 36 ms."""
+    size = SensorSize(8, 4)
+    events = as_events([1_000], [3], [2], [True])
+    frames = tuple(TimedImage(t_us, np.zeros((4, 8), np.uint8)) for t_us in (2_000, 35_000, 36_000))
+    encoder = Encoder(size)
+    path = tmp_path / "made.aedat4"
+    path.write_bytes(encoder.header() + encoder.encode(EventPacket(events, 0, frames)))
+    delivered = [
+        (packet.end_us, len(packet.events), [image.t_us for image in packet.images])
+        for packet in open_source(path)
+    ]
+    assert delivered == [(10_000, 1, [2_000]), (36_001, 0, [35_000, 36_000])]
 
 
 @pytest.mark.parametrize("compression", ["NONE", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH"])
@@ -125,6 +168,19 @@ def test_dsec_hdf5_comes_back_with_its_offset(offset_us: int, tmp_path: Path) ->
     source = open_source(path)
     assert source.sensor_size == SensorSize(640, 480)
     np.testing.assert_array_equal(check_contract(source), events)
+
+
+@pytest.mark.parametrize("n_chunk", [1_000, 70_000, 300_000])
+def test_hdf5_in_packed_chunks_comes_back(n_chunk: int, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    events = some_events(SensorSize(640, 480), n_events=300_000)
+    path = tmp_path / "made.h5"
+    with h5py.File(path, "w") as file:
+        for name, field in (("t", "t_us"), ("x", "x"), ("y", "y"), ("p", "on")):
+            file.create_dataset(
+                f"CD/events/{name}", data=events[field], chunks=(n_chunk,), compression="gzip"
+            )
+    np.testing.assert_array_equal(check_contract(open_source(path)), events)
 
 
 def test_hdf5_of_four_columns_comes_back(tmp_path: Path) -> None:
