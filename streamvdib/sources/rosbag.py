@@ -83,7 +83,8 @@ def _opened(path: Path, options: ReadOptions) -> Iterator[_Bag]:
         raise MissingExtraError(f"{path}: a ROS bag", extra="rosbag", missing="rosbags") from error
     with ExitStack() as stack:
         plain, is_ros2 = stack.enter_context(_named(path, options))
-        with _reading(path, "its beginning"):
+        ends = "" if plain.is_dir() else f" (it ends at byte {plain.stat().st_size})"
+        with _reading(path, f"byte 0{ends}"):
             reader = stack.enter_context(Reader2(plain) if is_ros2 else Reader1(plain))
         yield _Bag(reader, str(path), options, is_ros2=is_ros2)
 

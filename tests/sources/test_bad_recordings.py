@@ -153,10 +153,10 @@ def test_other_libraries_files_cut_off_are_one_clear_error(kind: str, tmp_path: 
         (path,) = path.glob("*.mcap")
     data = path.read_bytes()
     cut = tmp_path / "cut"
-    for n_bytes in (len(data) // 2, len(data) - 64, len(data) - 1):
+    for n_bytes in (len(data) // 2, *range(len(data) - 64, len(data))):
         cut.write_bytes(data[:n_bytes])
         read, error = attempt(cut)
-        assert error is None or str(cut) in str(error)
+        assert error is None or is_clear(error, cut), error
         assert read is None or read == events.tolist()
 
 
