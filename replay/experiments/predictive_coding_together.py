@@ -72,7 +72,7 @@ class TrainingsTogether:
         traces = self._traces(lessons)
         spikes, potentials = self._fire(lessons, traces)
         n_lanes = spikes.shape[1] // len(lessons)
-        gradients, signal = self._decode(lessons, spikes.split(n_lanes, 1))
+        gradients, signal = self._decode(lessons, torch.split(spikes, n_lanes, 1))
         delta, prior_gradients = self._delta(spikes, potentials, signal, n_lanes)
         gradients |= self._encoder_gradients(traces, spikes, delta * len(lessons), n_lanes)
         gradients |= prior_gradients
@@ -188,7 +188,9 @@ class TrainingsTogether:
         (matrix,) = matrices_like(neuron.feedback, spikes, 1)
         by_training = delta.view(len(delta), len(traces), n_lanes, -1)
         past = apply(matrix, spikes).view(by_training.shape)
-        shared = by_training.unflatten(2, (-1, self.rule.n_samples)).sum(3)
+        shared = by_training.view(
+            *delta.shape[:1], len(traces), -1, self.rule.n_samples, delta.shape[2]
+        ).sum(3)
         synapses = [trace.T @ shared[:, index].flatten(0, 1) for index, trace in enumerate(traces)]
         return {
             "synapses": torch.stack(synapses),

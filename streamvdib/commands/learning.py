@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +95,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--score", metavar="FILE", help="test-then-train scores, one JSON line per update"
     )
+    group.add_argument("--curve", metavar="FILE.png", help="the scores as a picture, at the end")
     group.add_argument("--save-model", metavar="FILE", help="write what was learned")
 
 
@@ -112,6 +114,9 @@ class Learning:
             from streamvdib.learning.shadow import check_shadow
 
             check_shadow(**(self.about or {})["shadow"])
+        if arguments.curve and not arguments.score:
+            raise ConfigurationError("--curve draws what --score wrote; it requires --score FILE")
+        self._arguments = arguments
         self._learner: Learner | None = None
         self._targets: Any = None
         self._scores: TextIO | None = None
@@ -175,8 +180,9 @@ class Learning:
 
     def _score(self, engine: Engine, learner: Learner, scores: TextIO) -> None:
         """Write the score of the newest update, taken before it learned."""
-        line = {"step": engine.step, "end_us": engine.end_us, **getattr(learner, "metrics", dict)()}
-        scores.write(json.dumps(line) + "\n")
+        metrics: dict[str, float] = getattr(learner, "metrics", dict)()
+        finite = {n: v if math.isfinite(v) else None for n, v in metrics.items()}  # JSON has no nan
+        scores.write(json.dumps({"step": engine.step, "end_us": engine.end_us} | finite) + "\n")
 
     def save(self, model: Model) -> None:
         """Write the model if it was asked for."""
@@ -202,8 +208,13 @@ class Learning:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._scores is not None:
-            self._scores.close()
+        if self._scores is None:
+            return
+        self._scores.close()
+        if self._arguments.curve and kind is None:
+            from streamvdib.learning.curve import draw_scores
+
+            draw_scores(Path(self._arguments.score), Path(self._arguments.curve))
 
 
 def _check_requires(arguments: argparse.Namespace, names: Iterable[str], needed: str) -> None:

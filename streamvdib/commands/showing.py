@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from streamvdib.commands.table import learning_rows
+
 if TYPE_CHECKING:
     from streamvdib.engine import Engine, Frame
     from streamvdib.sinks.rendering import GrayImage
@@ -64,7 +66,13 @@ def progress(name: str, *, quiet: bool) -> Iterator[Callable[[Engine], None]]:
         task = bar.add_task(name)
 
         def show(engine: Engine) -> None:
+            if bar.disable:
+                return
             steps, frames = engine.statistics.steps, engine.statistics.frames
-            bar.update(task, description=f"{name}: {steps:,} steps, {frames:,} frames")
+            said = [f"{name}: {steps:,} steps", f"{frames:,} frames"]
+            if engine.statistics.updates:
+                said += [f"{engine.statistics.updates:,} updates"]
+                said += [f"{title.split(',')[0]} {text}" for title, text in learning_rows(engine)]
+            bar.update(task, description=", ".join(said))
 
         yield show

@@ -36,11 +36,22 @@ def closing_rows(
     ]
     if statistics.updates:
         rows.append(("weight updates", f"{statistics.updates:,}"))
+        rows += learning_rows(engine)
     drops = dict(source_counters)
     for name in ("outside", "off_sensor", "late", "restarts"):
         drops[name] = drops.get(name, 0) + sum(getattr(b.counters, name) for b in binners)
     rows.append(("dropped or repaired", _causes(drops)))
     return rows
+
+
+def learning_rows(engine: Engine) -> list[tuple[str, str]]:
+    """Both terms of the loss at the last update, scored before it, if the learner says them."""
+    metrics: Mapping[str, float] = getattr(engine.learner, "metrics", dict)()
+    named = (
+        ("decoder_nats", "decoder loss, last update", "nats per frame"),
+        ("information_nats_per_step", "information cost, last update", "nats per step"),
+    )
+    return [(title, f"{metrics[key]:.1f} {unit}") for key, title, unit in named if key in metrics]
 
 
 def print_table(rows: list[tuple[str, str]], title: str) -> None:

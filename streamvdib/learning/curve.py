@@ -1,13 +1,15 @@
-"""A picture of ``metrics.jsonl``: one panel per measured quantity, over examples."""
+"""Pictures of what learning wrote down, line by line: one panel per measured quantity."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 from streamvdib.errors import MissingExtraError
 
 NOT_DRAWN = ("examples", "seconds", "gradient_norm")
+SCORES = ("decoder_nats", "information_nats_per_step", "spikes_per_step")
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
@@ -16,7 +18,26 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def draw_curve(metrics: Path, picture: Path) -> None:
-    """Draw the metrics into a PNG file."""
+    """Draw the metrics of a training into a PNG file, over examples."""
+    lines = read_metrics(metrics)
+    _draw(lines, "examples", [name for name in lines[-1] if name not in NOT_DRAWN], picture)
+
+
+def draw_scores(scores: Path, picture: Path) -> None:
+    """Draw the test-then-train scores of a run into a PNG file, over the stream's steps.
+
+    Each is the score of one update, taken before it; the line is their mean so far.
+    """
+    lines = read_metrics(scores)
+    names = [name for name in SCORES if any(line.get(name) is not None for line in lines)]
+    if names:
+        _draw(lines, "step", names, picture, with_mean=True)
+
+
+def _draw(
+    lines: list[dict[str, float]], x: str, names: list[str], picture: Path, *,
+    with_mean: bool = False,
+) -> None:  # fmt: skip
     try:
         import matplotlib as mpl
     except ImportError:
@@ -24,17 +45,19 @@ def draw_curve(metrics: Path, picture: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    lines = read_metrics(metrics)
-    names = [name for name in lines[-1] if name not in NOT_DRAWN]
     figure, axes = pyplot.subplots(
         len(names), 1, figsize=(7, 1.8 * len(names)), sharex=True, squeeze=False
     )
     for axis, name in zip(axes[:, 0], names, strict=True):
-        shown = [line for line in lines if name in line]
-        axis.plot([line["examples"] for line in shown], [line[name] for line in shown], ".-")
+        shown = [line for line in lines if line.get(name) is not None]
+        at, values = [line[x] for line in shown], [line[name] for line in shown]
+        axis.plot(at, values, "." if with_mean else ".-")
+        if with_mean:
+            sums = itertools.accumulate(values)
+            axis.plot(at, [total / count for count, total in enumerate(sums, 1)])
         axis.set_ylabel(name.replace("_", " "), fontsize=7)
         axis.grid(alpha=0.3)
-    axes[-1, 0].set_xlabel("examples")
+    axes[-1, 0].set_xlabel(x)
     figure.tight_layout()
     figure.savefig(picture, dpi=100)
     pyplot.close(figure)

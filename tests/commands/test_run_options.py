@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
 from streamvdib.commands.showing import told_if_slow
+from streamvdib.commands.table import learning_rows
 from streamvdib.model import load_model, save_model
 from streamvdib.sources import open_source
 from tests.models import small_model
@@ -137,6 +139,29 @@ def test_a_run_that_learns_scores_before_each_update_and_gets_better(
         not np.array_equal(before.tensors()[name], after.tensors()[name])
         for name in before.tensors()
     )
+
+
+def test_scores_are_json_and_are_drawn(tmp_path: Path, model: str, recording: str) -> None:
+    assert learn(tmp_path, model, recording, "--curve", str(tmp_path / "curve.png")) == EXIT_OK
+    for line in (tmp_path / "score.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)  # NaN is not JSON
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.size[0] == 700
+
+
+def test_both_terms_of_the_loss_are_told_in_nats() -> None:
+    metrics = {"decoder_nats": 12.34, "information_nats_per_step": 5.0, "beta": 1e-3}
+    engine = SimpleNamespace(learner=SimpleNamespace(metrics=lambda: metrics))
+    assert dict(learning_rows(engine)) == {  # type: ignore[arg-type]
+        "decoder loss, last update": "12.3 nats per frame",
+        "information cost, last update": "5.0 nats per step",
+    }
+    assert learning_rows(SimpleNamespace(learner=None)) == []  # type: ignore[arg-type]
+
+
+def test_a_curve_needs_its_scores(model: str, recording: str) -> None:
+    words = ["run", recording, "--model", model, *SIZE, "--learn", "--targets", "frames"]
+    assert main([*words, "--curve", "curve.png"]) == 2
 
 
 def test_learning_at_rate_zero_leaves_the_run_and_the_model_as_they_were(
