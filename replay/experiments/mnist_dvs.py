@@ -27,6 +27,10 @@ from .reports import Say, markdown_table, write_report
 
 VIEWS = {"window": "VDIB", "rate": "rate"}
 N_SHOWN = 10
+# Of 250 updates at 1e-3 VDIB decoding of N-MNIST in 25 ms bins got no further than 30 % of the
+# validation recordings, of 500 at 3e-3 to 78 %. Sequences of 200 steps keep the smaller steps.
+PACE = {"batch": 8, "learning_rate": 3e-3}
+LONG_PACE = {"batch": 16, "learning_rate": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ def case_configuration(
                             "view": view},
             },
             "rule": {"beta": 1e-3, "prior": {"kind": "bernoulli", "rate": 0.3}},
-            "training": {"examples": examples, "batch": 16, "learning_rate": 1e-3,
-                         "validate_every": max(1, examples // 8)},
+            "training": {"examples": examples, "validate_every": max(1, examples // 8)}
+            | (PACE if n_steps <= 100 else LONG_PACE),
         }
     )  # fmt: skip
 

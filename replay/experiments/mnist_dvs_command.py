@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recordings", type=int, default=600, help="simulated, to learn from; 0: none"
     )
+    parser.add_argument("--bins-ms", nargs="+", type=int, default=[10, 25])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
 
@@ -28,14 +29,16 @@ def execute(arguments: argparse.Namespace) -> int:
     from .mnist_dvs import Case, reproduce_mnist_dvs
 
     torch.set_num_threads(arguments.threads)
-    cases = [Case("simulated", dt_us) for dt_us in (10_000, 25_000) if arguments.recordings]
+    bins_us = [1000 * bin_ms for bin_ms in arguments.bins_ms]
+    cases = [Case("simulated", dt_us) for dt_us in bins_us if arguments.recordings]
     given = f"--mnist MNIST --examples {arguments.examples} --recordings {arguments.recordings}"
     if arguments.nmnist:
-        cases += [Case("nmnist", dt_us, arguments.nmnist) for dt_us in (10_000, 25_000)]
+        cases += [Case("nmnist", dt_us, arguments.nmnist) for dt_us in bins_us]
         given += " --nmnist NMNIST"
     if arguments.mnist_dvs:
-        cases += [Case("mnist-dvs", dt_us, arguments.mnist_dvs) for dt_us in (10_000, 25_000)]
+        cases += [Case("mnist-dvs", dt_us, arguments.mnist_dvs) for dt_us in bins_us]
         given += " --mnist-dvs MNIST-DVS"
+    given += f" --bins-ms {' '.join(str(bin_ms) for bin_ms in arguments.bins_ms)}"
     reproduce_mnist_dvs(
         cases, arguments.mnist, arguments.out, examples=arguments.examples,
         n_train=arguments.recordings, seed=arguments.seed,

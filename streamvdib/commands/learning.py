@@ -95,7 +95,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--score", metavar="FILE", help="test-then-train scores, one JSON line per update"
     )
-    group.add_argument("--curve", metavar="FILE.png", help="the scores as a picture, at the end")
+    group.add_argument("--plot", metavar="FILE.png", help="the scores as a picture, at the end")
     group.add_argument("--save-model", metavar="FILE", help="write what was learned")
 
 
@@ -114,8 +114,8 @@ class Learning:
             from streamvdib.learning.shadow import check_shadow
 
             check_shadow(**(self.about or {})["shadow"])
-        if arguments.curve and not arguments.score:
-            raise ConfigurationError("--curve draws what --score wrote; it requires --score FILE")
+        if arguments.plot and not arguments.score:
+            raise ConfigurationError("--plot draws what --score wrote; it requires --score FILE")
         self._arguments = arguments
         self._learner: Learner | None = None
         self._targets: Any = None
@@ -211,10 +211,10 @@ class Learning:
         if self._scores is None:
             return
         self._scores.close()
-        if self._arguments.curve and kind is None:
+        if self._arguments.plot and kind is None:
             from streamvdib.learning.curve import draw_scores
 
-            draw_scores(Path(self._arguments.score), Path(self._arguments.curve))
+            draw_scores(Path(self._arguments.score), Path(self._arguments.plot))
 
 
 def _check_requires(arguments: argparse.Namespace, names: Iterable[str], needed: str) -> None:

@@ -24,14 +24,15 @@ def draw_curve(metrics: Path, picture: Path) -> None:
 
 
 def draw_scores(scores: Path, picture: Path) -> None:
-    """Draw the test-then-train scores of a run into a PNG file, over the stream's steps.
+    """Draw the test-then-train scores of a run into a PNG file, over updates.
 
-    Each is the score of one update, taken before it; the line is their mean so far.
+    Each is the score of one update, taken before it; the line is their mean so far. A run over
+    several sources is one curve.
     """
-    lines = read_metrics(scores)
+    lines = [{"update": n} | line for n, line in enumerate(read_metrics(scores), 1)]
     names = [name for name in SCORES if any(line.get(name) is not None for line in lines)]
     if names:
-        _draw(lines, "step", names, picture, with_mean=True)
+        _draw(lines, "update", names, picture, with_mean=True)
 
 
 def _draw(

@@ -142,7 +142,7 @@ def test_a_run_that_learns_scores_before_each_update_and_gets_better(
 
 
 def test_scores_are_json_and_are_drawn(tmp_path: Path, model: str, recording: str) -> None:
-    assert learn(tmp_path, model, recording, "--curve", str(tmp_path / "curve.png")) == EXIT_OK
+    assert learn(tmp_path, model, recording, "--plot", str(tmp_path / "curve.png")) == EXIT_OK
     for line in (tmp_path / "score.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)  # NaN is not JSON
     with Image.open(tmp_path / "curve.png") as picture:
@@ -159,9 +159,9 @@ def test_both_terms_of_the_loss_are_told_in_nats() -> None:
     assert learning_rows(SimpleNamespace(learner=None)) == []  # type: ignore[arg-type]
 
 
-def test_a_curve_needs_its_scores(model: str, recording: str) -> None:
+def test_a_plot_needs_its_scores(model: str, recording: str) -> None:
     words = ["run", recording, "--model", model, *SIZE, "--learn", "--targets", "frames"]
-    assert main([*words, "--curve", "curve.png"]) == 2
+    assert main([*words, "--plot", "curve.png"]) == 2
 
 
 def test_learning_at_rate_zero_leaves_the_run_and_the_model_as_they_were(
