@@ -20,6 +20,7 @@ from streamvdib.sources.evt_kernels import (
     TIMELESS,
     TRIGGERS,
     UNKNOWN_WORDS,
+    Decode,
     decode_evt2,
     decode_evt3,
     decode_evt21,
@@ -41,7 +42,7 @@ class Encoding(NamedTuple):
     """One encoding: its words and the kernel that decodes them."""
 
     word: str  # a numpy dtype
-    decode: Any
+    decode: Decode
 
     @property
     def word_bytes(self) -> int:

@@ -15,6 +15,7 @@ by decoding once more from the same state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,13 @@ STATE_FIELDS = 11
 MOST_EVENTS_OF_A_WORD = 32
 
 Integer = int | np.integer[Any]
+Decode = Callable[[npt.NDArray[Any], int, npt.NDArray[np.int64], EventArray, int], tuple[int, int]]
+"""Decodes words, (n_words,), from the first to decode on.
+
+The state, (STATE_FIELDS,), is changed; events, (limit + MOST_EVENTS_OF_A_WORD,) at least, are
+filled; it stops when ``limit`` of them are there. It gives how many events there are, and the
+first word not decoded.
+"""
 
 
 @njit(cache=True, nogil=True)
@@ -65,77 +73,53 @@ def _emit(
     event["on"] = on != 0
 
 
-@njit(cache=True, nogil=True)
-def decode_evt2(
-    words: npt.NDArray[np.uint32],
-    start: int,
-    state: npt.NDArray[np.int64],
-    events: EventArray,
-    limit: int,
-) -> tuple[int, int]:
-    """Decode EVT2.
+def _decoder_of_masks(word_bits: int) -> Decode:
+    """A decoder of EVT2 (32 bits) or EVT2.1 (64): a word of EVT2 is the upper half of one.
 
-    Args:
-        words: (n_words,).
-        start: the first to decode.
-        state: (STATE_FIELDS,), changed.
-        events: filled, (limit + MOST_EVENTS_OF_A_WORD,) at least.
-        limit: stop when so many events are there.
-
-    Returns:
-        How many events, and the first word not decoded.
+    The size is a constant to the compiler, which takes out of the loop what the other one needs.
     """
-    base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), state[HAS_TIME]
-    n_events, index = np.uint64(0), np.uint64(start)
-    n_words, most, one = np.uint64(len(words)), np.uint64(limit), np.uint64(1)
-    while index < n_words and n_events < most:
-        word = np.int64(words[index])
-        index += one
-        kind = word >> 28
-        if kind <= 1:
-            t_us = base_us | ((word >> 22) & 0x3F)
-            _emit(events, n_events, t_us, (word >> 11) & 0x7FF, word & 0x7FF, kind)
-            n_events += np.uint64(has_time)
-            state[TIMELESS] += 1 - has_time
-        elif kind == 8:
-            _set_high(state, word & 0xFFFFFFF, 28)
-            base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), 1
-        else:
-            _other(state, kind)
-    return int(n_events), int(index)
+    is_vector = word_bits == 64
+
+    @njit(cache=True, nogil=True)
+    def decode(
+        words: npt.NDArray[np.unsignedinteger[Any]],
+        start: int,
+        state: npt.NDArray[np.int64],
+        events: EventArray,
+        limit: int,
+    ) -> tuple[int, int]:
+        base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), state[HAS_TIME]
+        n_events, index = np.uint64(0), np.uint64(start)
+        n_words, most, one = np.uint64(len(words)), np.uint64(limit), np.uint64(1)
+        n_timeless = 0
+        while index < n_words and n_events < most:
+            word = np.int64(words[index] >> np.uint64(32) if is_vector else words[index])
+            mask = np.int64(words[index] & np.uint64(0xFFFFFFFF) if is_vector else 1)
+            index += one
+            kind = word >> 28
+            if kind <= 1:
+                t_us = base_us | ((word >> 22) & 0x3F)
+                x, y = (word >> 11) & 0x7FF, word & 0x7FF
+                while mask:
+                    if mask & 1:
+                        _emit(events, n_events, t_us, x, y, kind)
+                        n_events += np.uint64(has_time)
+                        n_timeless += 1 - has_time
+                    mask >>= 1
+                    x += 1
+            elif kind == 8:
+                _set_high(state, word & 0xFFFFFFF, 28)
+                base_us, has_time = (state[LOOPS] << 34) | (state[HIGH] << 6), 1
+            else:
+                _other(state, kind)
+        state[TIMELESS] += n_timeless
+        return int(n_events), int(index)
+
+    return decode
 
 
-@njit(cache=True, nogil=True)
-def decode_evt21(
-    words: npt.NDArray[np.uint64],
-    start: int,
-    state: npt.NDArray[np.int64],
-    events: EventArray,
-    limit: int,
-) -> tuple[int, int]:
-    """Decode EVT2.1; arguments and result as of ``decode_evt2``."""
-    n_events, index = 0, start
-    while index < len(words) and n_events < limit:
-        high_half = np.int64(words[index] >> np.uint64(32))
-        mask = np.int64(words[index] & np.uint64(0xFFFFFFFF))
-        index += 1
-        kind = high_half >> 28
-        if kind <= 1:
-            t_us = (state[LOOPS] << 34) | (state[HIGH] << 6) | ((high_half >> 22) & 0x3F)
-            x, y = (high_half >> 11) & 0x7FF, high_half & 0x7FF
-            while mask:
-                if mask & 1 and state[HAS_TIME]:
-                    _emit(events, n_events, t_us, x, y, kind)
-                    n_events += 1
-                elif mask & 1:
-                    state[TIMELESS] += 1
-                mask >>= 1
-                x += 1
-        elif kind == 8:
-            _set_high(state, high_half & 0xFFFFFFF, 28)
-        else:
-            _other(state, kind)
-    return int(n_events), int(index)
+decode_evt2 = _decoder_of_masks(32)
+decode_evt21 = _decoder_of_masks(64)
 
 
 @njit(cache=True, nogil=True)
@@ -146,7 +130,7 @@ def decode_evt3(
     events: EventArray,
     limit: int,
 ) -> tuple[int, int]:
-    """Decode EVT3; arguments and result as of ``decode_evt2``.
+    """Decode EVT3; arguments and result as of ``Decode``.
 
     What most words change is kept in local variables, hence in registers, until the end; unsigned
     indices spare a test for negative ones. Both count: this is the slowest decoder.
