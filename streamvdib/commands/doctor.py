@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 EXTRAS = {
     "faery": "prophesee",
-    "dv_processing": "aedat4",
+    "lz4": "aedat4",
+    "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd": "aedat4",
+    "dv_processing": "camera-inivation",
+    "neuromorphic_drivers": "camera-prophesee",
     "h5py": "hdf5",
+    "hdf5plugin": "hdf5",
     "rosbags": "rosbag",
     "av": "video",
     "matplotlib": "plots",
@@ -38,7 +43,7 @@ def execute(_arguments: argparse.Namespace) -> int:
     for name in CORE:
         table.add_row(name, *_core_state(name))
     for module, extra in EXTRAS.items():
-        found = importlib.util.find_spec(module) is not None
+        found = _is_installed(module)
         advice = "" if found else escape(f"pip install 'streamvdib[{extra}]'")
         table.add_row(f"{extra} ({module})", "installed" if found else "absent", advice)
     states = {name: _backend_state(name) for name in ("torch", "numba")}
@@ -49,6 +54,13 @@ def execute(_arguments: argparse.Namespace) -> int:
     table.add_row("CUDA", *_cuda_state())
     Console().print(table)
     return 0 if all(state == "works" for state in states.values()) else 1
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that the module lies in is absent
+        return False
 
 
 def _core_state(name: str) -> tuple[str, str]:

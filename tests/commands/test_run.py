@@ -180,6 +180,26 @@ def test_doctor_says_that_both_backends_work(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.count("works") == 2
 
 
+def test_doctor_names_the_extra_of_a_package_that_is_absent_with_all_it_lies_in(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``find_spec`` answers: None for a package, an error for a module in an absent one."""
+
+    def find_spec(name: str) -> None:
+        if "." in name:
+            raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("importlib.util.find_spec", find_spec)
+    monkeypatch.setattr("streamvdib.commands.doctor._backend_state", lambda _name: "works")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["doctor"]) == EXIT_OK
+    printed = capsys.readouterr().out
+    for name in ("aedat4 (lz4)", "zstd)", "camera-prophesee (neuromorphic_drivers)"):
+        (line,) = [line for line in printed.splitlines() if name in line]
+        assert "absent" in line
+        assert "pip install 'streamvdib[" in line
+
+
 def test_models_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
