@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
 import subprocess
 import sys
 import textwrap
@@ -170,6 +171,25 @@ def test_a_program_that_does_not_read_survives_a_restart_of_its_service(tmp_path
         [sys.executable, str(script)], capture_output=True, text=True, timeout=200
     )
     assert done.stdout.strip() == "survived", done.stderr
+
+
+def test_a_frozen_subscriber_is_cut_off_and_comes_back_when_it_moves_again(make_server) -> None:
+    """TCP alone would keep its connection for minutes: ZMTP heartbeats end it."""
+    server = make_server()
+    script = (
+        "import sys; from streamvdib.services import FrameClient\n"
+        "for frame in FrameClient(sys.argv[1]): pass"
+    )
+    words = [sys.executable, "-c", script, server.service.data_address]
+    with subprocess.Popen(words) as program:
+        try:
+            until(lambda: server.service.n_subscribers == 1)
+            program.send_signal(signal.SIGSTOP)
+            until(lambda: server.service.n_subscribers == 0)
+            program.send_signal(signal.SIGCONT)
+            until(lambda: server.service.n_subscribers == 1)
+        finally:
+            program.kill()
 
 
 def test_a_flood_of_subscriptions_is_forgotten_and_honest_clients_come_back(
