@@ -60,6 +60,12 @@ def table_of(path: str, command: str, commands: Iterable[str]) -> dict[str, Any]
         raise ConfigurationError(f"{path} must be TOML; {error}") from error
     names = set(commands)
     top = {key: value for key, value in found.items() if key not in names}
+    for name, value in top.items():
+        if isinstance(value, dict):
+            raise ConfigurationError(
+                f"{path}: a table must be named as a command; got [{name}], the nearest is "
+                f"[{nearest(name, names)}]"
+            )
     for name in names & set(found):
         if not isinstance(found[name], dict):
             raise ConfigurationError(f"{path}: {name} must be a table; got {_kind(found[name])}")

@@ -89,6 +89,13 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
         prepare(new_parser(), "serve", [f"--config={path}"], ["serve"])
 
 
+def test_a_table_of_no_command_is_told_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "desk.toml"
+    path.write_text("[srve]\nbeta = 2.0\n")
+    with pytest.raises(ConfigurationError, match=r"\[srve\], the nearest is \[serve\]"):
+        prepare(new_parser(), "serve", [f"--config={path}"], ["serve", "run"])
+
+
 def test_a_file_that_is_absent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="readable file"):
         prepare(new_parser(), "serve", ["--config", str(tmp_path / "none.toml")], ["serve"])
