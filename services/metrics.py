@@ -15,6 +15,7 @@ from streamvdib.errors import MissingExtraError, ServiceError
 
 from .tally import LATENCY_BOUNDS_S, Latencies, Tally
 
+_MAX_CONNECTIONS = 16
 Figures = Callable[[], Mapping[str, Any]]
 
 
@@ -37,9 +38,7 @@ class MetricsServer:
     ) -> None:
         text = _exposition(tally, figures, about)
         try:
-            self._server = http.server.ThreadingHTTPServer(
-                (host, port), _handler(tally, figures, text)
-            )
+            self._server = _Server((host, port), _handler(tally, figures, text))
         except OSError as error:
             raise ServiceError(
                 f"--metrics-port must be free; {host}:{port} is not: {error}"
@@ -55,6 +54,28 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """A thread per connection, of at most ``_MAX_CONNECTIONS``; more are closed unanswered."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._places = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a connection a thread if there is a place for it."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
 
 def health(tally: Tally, figures: Figures) -> tuple[bool, dict[str, Any]]:

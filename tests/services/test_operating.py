@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -75,6 +76,27 @@ def test_health_is_good_while_steps_are_made_and_bad_when_the_engine_hangs(
     assert json.loads(page(url)[1])["state"] == "hung"
     station.hang.clear()
     until(lambda: page(url)[0] == 200)
+
+
+def test_idle_connections_cost_metrics_few_threads(make_server, metrics_of) -> None:
+    url = metrics_of(make_server())
+    port = int(url.rpartition(":")[2])
+    before = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+    until(lambda: sum(is_closed(one) for one in idle) == 60 - 16)
+    assert threading.active_count() <= before + 16
+    for one in idle:
+        one.close()
+    until(lambda: threading.active_count() <= before)
+    assert page(f"{url}/healthz")[0] == 200
+
+
+def is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
 
 
 def test_a_source_that_fails_ends_the_service_with_its_error(make_server) -> None:
