@@ -1,8 +1,10 @@
 """Binning as one compiled pass: events into ascending lists of active inputs, step by step.
 
 The active inputs of a step are bits of a map, so repeated events cost nothing more, and its set
-bits come out in ascending order. A second map says which words of the first are not zero, so a
-quiet step costs what its events cost and not what the sensor has pixels.
+bits come out in ascending order. A byte for every word of the map says whether the word is not
+zero, so a quiet step costs what its events cost and not what the sensor has pixels. It is a byte
+and not a bit because a byte is stored without being read first: neighbouring events would wait
+for one another's bits.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numba.extending import intrinsic
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
+    Bytes,
     Integers,
     Keys,
     Size,
@@ -25,31 +28,31 @@ from streamvdib.backends.compilation import (
 )
 from streamvdib.geometry import Geometry
 
-SIX, LOW_SIX, EIGHT = unsigned(6), unsigned(63), unsigned(8)
+THREE, SIX, LOW_SIX, EIGHT = unsigned(3), unsigned(6), unsigned(63), unsigned(8)
+FOUR = unsigned(4)
+GROUP_BITS = 512  # eight words, whose eight bytes are looked at as one number
 NOWHERE = -(1 << 60)
-SLACK = 8  # indices are written eight at a time
+SLACK = 8  # indices are written four at a time
 numba_intrinsic: Any = intrinsic
 
 
 class ActiveMap(NamedTuple):
-    """Which targets are active in the open step. Memory: one bit per target and 1/64 more."""
+    """Which targets are active in the open step. Memory: 9 bits per 8 targets."""
 
     words: Keys  # input i of a lane is bit i % 64 of the lane's word i / 64, uint64
-    touched: Keys  # bit w % 64 of word w / 64: whether word w is not zero
-    lanes: Integers  # the lane of every word, int64
-    bases: Integers  # the input of the first bit of every word, int32
+    touched: Bytes  # 1 where a word may not be zero
+    groups: Keys  # the same bytes, eight at a time
+
+
+def group_count(n_inputs: int) -> int:
+    """Groups of eight words that a lane's inputs fill."""
+    return -(-n_inputs // GROUP_BITS)
 
 
 def empty_map(n_lanes: int, n_inputs: int) -> ActiveMap:
     """A map in which nothing is active."""
-    lane_words = (n_inputs + 63) // 64
-    n_words = n_lanes * lane_words
-    return ActiveMap(
-        np.zeros(n_words, np.uint64),
-        np.zeros((n_words + 63) // 64, np.uint64),
-        np.repeat(np.arange(n_lanes), lane_words),
-        np.tile(np.arange(lane_words, dtype=np.int32) * np.int32(64), n_lanes),
-    )
+    groups = np.zeros(n_lanes * group_count(n_inputs), np.uint64)
+    return ActiveMap(np.zeros(8 * len(groups), np.uint64), groups.view(np.uint8), groups)
 
 
 class PixelPlaces(NamedTuple):
@@ -59,15 +62,15 @@ class PixelPlaces(NamedTuple):
     numbers instead of one that does not fit the cache. Overlapping tiles give several.
     """
 
-    columns: Integers  # (width, tiles across a pixel lies in), int64; NOWHERE fills up
-    rows: Integers  # (height, tiles down a pixel lies in)
-    polarity: int  # added for ON
+    columns: Integers  # (tiles across a pixel lies in, width), int64; NOWHERE fills up
+    rows: Integers  # (tiles down a pixel lies in, height)
+    channels: Integers  # added for OFF and ON, (2,): a product would be branched upon, at random
 
 
 def pixel_places(geometry: Geometry) -> PixelPlaces:
     """The tables of a geometry."""
     channels, height, width = geometry.input_shape
-    lane_bits = -(-channels * height * width // 64) * 64
+    lane_bits = group_count(channels * height * width) * GROUP_BITS
     tops = sorted({top for top, _ in geometry.corners})
     lefts = sorted({left for _, left in geometry.corners})
     box, area = geometry.crop, geometry.area
@@ -76,7 +79,7 @@ def pixel_places(geometry: Geometry) -> PixelPlaces:
     return PixelPlaces(
         _axis_places(column, area[1], lefts, width, lane_bits, 1),
         _axis_places(row, area[0], tops, height, lane_bits * len(lefts), width),
-        height * width if channels == 2 else 0,
+        np.array([0, height * width if channels == 2 else 0]),
     )
 
 
@@ -88,14 +91,7 @@ def _axis_places(
     hit = inside[:, None] & (within >= 0) & (within < size)
     places = np.where(hit, np.arange(len(starts)) * per_tile + within * per_pixel, NOWHERE)
     n_kept = max(1, int(hit.sum(axis=1).max()))
-    return np.ascontiguousarray(np.sort(places, axis=1)[:, ::-1][:, :n_kept]).astype(np.int64)
-
-
-def map_places(targets: Integers, n_inputs: int) -> Integers:
-    """Targets ``lane * n_inputs + input`` as places in the map."""
-    lane, index = np.divmod(targets, n_inputs)
-    places: Integers = lane * (-(-n_inputs // 64) * 64) + index
-    return places
+    return np.ascontiguousarray(np.sort(places, axis=1)[:, ::-1][:, :n_kept].T).astype(np.int64)
 
 
 @compiled
@@ -118,136 +114,174 @@ def bin_events(
     start_us: int,
     dt_us: int,
     n_steps: int,
-    pixels: PixelPlaces,
-    n_lanes: int,
-    active: ActiveMap,
+    columns: Integers,
+    rows: Integers,
+    channels: Integers,
+    n_inputs: int,
+    words: Keys,
+    touched: Bytes,
+    groups: Keys,
+    places: Integers,
+    pending: Integers,
     offsets: Integers,
     indices: Integers,
-) -> tuple[int, int, int]:
+    left: Integers,
+) -> tuple[int, int, int, int]:
     """Events into lists of active inputs.
+
+    Arrays come one by one: numba takes tuples apart too slowly for packets of few events.
 
     Args:
         events: an array of ``EVENT_DTYPE``.
         first: the first of them to take.
         start_us: time at which the first step begins.
         dt_us: length of a step.
-        n_steps: steps to complete; what comes after the last of them stays active.
-        pixels: of the geometry.
-        n_lanes: number of lanes.
-        active: what is already active in the first step; then in the step that stays open.
+        n_steps: steps to complete.
+        columns: see ``PixelPlaces``.
+        rows: see ``PixelPlaces``.
+        channels: see ``PixelPlaces``.
+        n_inputs: input lines of a lane.
+        words: of an ``ActiveMap`` in which nothing is active; the same afterwards.
+        touched: of the map.
+        groups: of the map.
+        places: working array, for the places of some events.
+        pending: targets ``lane * n_inputs + input`` that are already active in the first step.
         offsets: the result, (n_steps * n_lanes + 1,).
         indices: the result; ``SLACK`` longer than needed at most.
+        left: targets that are active in the step that stays open; ``SLACK`` longer than needed.
 
     Returns:
-        The first event left, how many indices were written, and how many events lay outside
-        the crop. Events are left where they are not ordinary (see ``are_ordinary``), or where
-        they belong to a step after the one that stays open.
+        The first event that was not taken, how many indices were written, how many targets are
+        left, and how many events lay outside the crop. An event is not taken where it is not
+        ordinary (see ``are_ordinary``), or belongs to a step after the one that stays open.
     """
-    n_outside, cursor, index = 0, 0, first
+    n_groups = (unsigned(n_inputs) + unsigned(GROUP_BITS - 1)) // unsigned(GROUP_BITS)
+    n_lanes = unsigned(len(groups)) // n_groups
+    n_outside, cursor, index = 0, ZERO, unsigned(first)
     offsets[0] = 0
-    for step in range(n_steps):
-        index, missed = _mark(events, index, start_us + step * dt_us, dt_us, pixels, active)
+    for k in range(len(pending)):
+        lane, number = pending[k] // n_inputs, pending[k] % n_inputs
+        left[k] = lane * np.int64(n_groups) * GROUP_BITS + number
+    _set(left, unsigned(len(pending)), words, touched)
+    for step in range(n_steps + 1):
+        start = start_us + step * dt_us
+        index, missed = _mark(
+            events, index, start, dt_us, columns, rows, channels, places, words, touched
+        )
         n_outside += missed
-        cursor = _emit(active, n_lanes, step, offsets, indices, cursor)
-    index, missed = _mark(events, index, start_us + n_steps * dt_us, dt_us, pixels, active)
-    return index, cursor, n_outside + missed
-
-
-@compiled
-def mark_places(places: Integers, active: ActiveMap) -> None:
-    """Mark places of the map as active."""
-    for index in range(len(places)):
-        _set(unsigned(places[index]), active)
-
-
-@compiled
-def take_targets(active: ActiveMap, n_inputs: int, taken: Integers) -> Size:
-    """What is active as targets ``lane * n_inputs + input``, cleared from the map; how many."""
-    place = ZERO
-    for word in range(unsigned(len(active.words))):
-        if active.words[word] == ZERO:
-            continue
-        base = active.lanes[word] * n_inputs + active.bases[word]
-        place = _write_bits(active.words[word], base, taken, place)
-        active.words[word] = ZERO
-    for group in range(len(active.touched)):
-        active.touched[group] = ZERO
-    return np.int64(place)
+        if step == n_steps:
+            break
+        row = unsigned(step) * n_lanes
+        for lane in range(n_lanes):
+            cursor = _emit(lane * n_groups, n_groups, 0, words, groups, indices, cursor)
+            offsets[row + lane + ONE] = np.int64(cursor)
+    n_left = ZERO
+    for lane in range(n_lanes):
+        n_left = _emit(
+            lane * n_groups, n_groups, np.int64(lane) * n_inputs, words, groups, left, n_left
+        )
+    return np.int64(index), np.int64(cursor), np.int64(n_left), n_outside
 
 
 @part
 def _mark(
     events: Any,
-    index: int,
+    index: Size,
     start_us: int,
     dt_us: int,
-    pixels: PixelPlaces,
-    active: ActiveMap,
-) -> tuple[int, int]:
-    """Mark events up to the first that is not of this step; that one, and how many lay outside."""
-    columns, rows, n_outside, n_events = pixels.columns, pixels.rows, 0, len(events)
-    width, height = unsigned(len(columns)), unsigned(len(rows))
-    n_across, n_down, length = unsigned(columns.shape[1]), unsigned(rows.shape[1]), unsigned(dt_us)
-    while index < n_events:
-        event = events[index]
-        x, y = unsigned(event.x), unsigned(event.y)
-        if unsigned(event.t_us - start_us) >= length or x >= width or y >= height:
-            break
-        polarity = np.int64(event.on) * pixels.polarity
-        place = rows[y, ZERO] + columns[x, ZERO] + polarity
-        if place < 0:
-            n_outside += 1
-        else:
-            _set(unsigned(place), active)
-            for more in range(ONE, n_across * n_down):
-                place = rows[y, more // n_across] + columns[x, more % n_across] + polarity
-                if place >= 0:
-                    _set(unsigned(place), active)
-        index += 1
+    columns: Integers,
+    rows: Integers,
+    channels: Integers,
+    places: Integers,
+    words: Keys,
+    touched: Bytes,
+) -> tuple[Size, int]:
+    """Mark events up to the first that is not of this step; that one, and how many lay outside.
+
+    Reading some events and then marking their places is quicker than event after event: reads
+    need not wait until it is known that no mark before them has changed what they read.
+    """
+    n_outside, length, n_read = 0, unsigned(dt_us), unsigned(len(places))
+    n_across, width = unsigned(columns.shape[0]), unsigned(columns.shape[1])
+    n_down, height = unsigned(rows.shape[0]), unsigned(rows.shape[1])
+    while n_read == unsigned(len(places)):
+        most, n_read = min(unsigned(len(places)), unsigned(len(events)) - index), ZERO
+        while n_read < most:
+            event = events[index + n_read]
+            x, y = unsigned(event.x), unsigned(event.y)
+            if unsigned(event.t_us - start_us) >= length or x >= width or y >= height:
+                break
+            place = rows[ZERO, y] + columns[ZERO, x] + channels[unsigned(event.on)]
+            places[n_read] = place
+            n_read += ONE
+        n_outside += _set(places, n_read, words, touched)
+        for more in range(ONE, n_across * n_down):  # tiles that overlap
+            for k in range(n_read):
+                event = events[index + k]
+                row = rows[more // n_across, unsigned(event.y)]
+                column = columns[more % n_across, unsigned(event.x)]
+                places[k] = row + column + channels[unsigned(event.on)]
+            _set(places, n_read, words, touched)
+        index += n_read
     return index, n_outside
 
 
 @part
-def _set(target: Size, active: ActiveMap) -> None:
-    word = target >> SIX
-    active.words[word] |= ONE << (target & LOW_SIX)
-    active.touched[word >> SIX] |= ONE << (word & LOW_SIX)
+def _set(places: Integers, n_places: Size, words: Keys, touched: Bytes) -> int:
+    """Mark places of the map as active; how many of them are none."""
+    n_nowhere = 0
+    for k in range(n_places):
+        if places[k] < 0:
+            n_nowhere += 1
+            continue
+        place = unsigned(places[k])
+        word = place >> SIX
+        words[word] |= ONE << (place & LOW_SIX)
+        touched[word] = 1
+    return n_nowhere
 
 
 @part
 def _emit(
-    active: ActiveMap, n_lanes: int, step: int, offsets: Integers, indices: Integers, cursor: int
+    first_group: Size,
+    n_groups: Size,
+    base: int,
+    words: Keys,
+    groups: Keys,
+    numbers: Integers,
+    place: Size,
 ) -> Size:
-    """Write the active inputs of a step lane by lane, and clear the map."""
-    lane, place, row = 0, unsigned(cursor), step * n_lanes
-    for group in range(unsigned(len(active.touched))):
-        touched = active.touched[group]
-        active.touched[group] = ZERO
+    """Write what is active in a lane, added to ``base``, and clear it; where the list ends."""
+    for group in range(n_groups):
+        touched = groups[first_group + group]
+        if touched == ZERO:
+            continue
+        groups[first_group + group] = ZERO
         while touched != ZERO:
-            word = (group << SIX) + trailing_zeros(touched)
+            word = (group << THREE) + (trailing_zeros(touched) >> THREE)
             touched &= touched - ONE
-            for ended in range(lane, active.lanes[word]):
-                offsets[row + ended + 1] = np.int64(place)
-            lane = active.lanes[word]
-            place = _write_bits(active.words[word], active.bases[word], indices, place)
-            active.words[word] = ZERO
-    for ended in range(lane, n_lanes):
-        offsets[row + ended + 1] = np.int64(place)
-    return np.int64(place)
+            bits = words[(first_group << THREE) + word]
+            words[(first_group << THREE) + word] = ZERO
+            start = base + np.int64(word << SIX)
+            place = _write_bits(bits, start, numbers, place)
+    return place
 
 
 @part
-def _write_bits(bits: Size, base: int, indices: Integers, place: Size) -> Size:
-    """Numbers of the set bits, eight at a time whether or not there are as many.
+def _write_bits(bits: Size, start: int, numbers: Integers, place: Size) -> Size:
+    """Numbers of the set bits, added to ``start``, four at a time whether or not there are as many.
 
     A loop over the bits would be mispredicted at the end of every word.
     """
     end = place + set_bits(bits)
-    while place < end:
-        for i in range(EIGHT):
-            indices[place + i] = base + np.int64(trailing_zeros(bits))
+    for i in range(FOUR):
+        numbers[place + i] = start + np.int64(trailing_zeros(bits))
+        bits &= bits - ONE
+    while bits != ZERO:
+        place += FOUR
+        for i in range(FOUR):
+            numbers[place + i] = start + np.int64(trailing_zeros(bits))
             bits &= bits - ONE
-        place += EIGHT
     return end
 
 

@@ -17,10 +17,7 @@ from streamvdib.backends.numba_binning import (
     are_ordinary,
     bin_events,
     empty_map,
-    map_places,
-    mark_places,
     pixel_places,
-    take_targets,
 )
 from streamvdib.events import EventPacket
 from streamvdib.input_steps import InputSteps
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from streamvdib.binning import Binner
 
 MAX_CHUNK_STEPS = 1024
+N_PLACES = 64  # events whose places are looked up before they are marked
 
 
 class Binned(NamedTuple):
@@ -37,13 +35,14 @@ class Binned(NamedTuple):
     n_taken: int  # the first event left
     offsets: npt.NDArray[np.int64]
     indices: npt.NDArray[np.int32]
+    pending: npt.NDArray[np.int64]
     n_outside: int
 
 
 class QuickBinning:
     """Bins for a ``Binner``, which keeps the state.
 
-    Memory: one bit per input line, and the indices of one packet while it is given out.
+    Memory: 9 bytes and one bit per input line, and the indices of one packet while it is given out.
     """
 
     def __init__(self, binner: Binner) -> None:
@@ -51,8 +50,9 @@ class QuickBinning:
         self.n_lanes, self.n_inputs = binner.geometry.n_lanes, binner.n_inputs
         self.pixels = pixel_places(binner.geometry)
         self.active = empty_map(self.n_lanes, self.n_inputs)
-        self.n_most_targets = self.pixels.columns.shape[1] * self.pixels.rows.shape[1]
-        self.n_most_active = self.n_lanes * self.n_inputs
+        self.n_most_targets = len(self.pixels.columns) * len(self.pixels.rows)
+        self.places = np.empty(N_PLACES, np.int64)
+        self.left = np.empty(self.n_lanes * self.n_inputs + SLACK, np.int64)
 
     def push(self, packet: EventPacket) -> Iterator[InputSteps] | None:
         """The steps that a packet completes; None, and nothing done, if it is not ordinary."""
@@ -79,16 +79,13 @@ class QuickBinning:
     ) -> Iterator[InputSteps] | None:
         """As ``_chunks``, but the events are looked at only once."""
         binner, n_events = self.binner, len(packet.events)
-        mark_places(map_places(binner.pending, self.n_inputs), self.active)
         binned = self._bin(packet, 0, open_us, n_closed)
         if binned.n_taken < n_events:
-            self.active.words[:] = 0
-            self.active.touched[:] = 0
             return None
         binner.open_us = open_us
         binner.counters.events += n_events
         binner.counters.outside += binned.n_outside
-        self._leave_pending()
+        binner.pending = binned.pending
         return iter([binner.chunk(binned.offsets, binned.indices)] if n_closed else [])
 
     def _chunks(self, packet: EventPacket, open_us: int, n_closed: int) -> Iterator[InputSteps]:
@@ -96,37 +93,33 @@ class QuickBinning:
         binner = self.binner
         binner.open_us = open_us
         binner.counters.events += len(packet.events)
-        mark_places(map_places(binner.pending, self.n_inputs), self.active)
         n_taken = 0
         for start in range(0, n_closed, MAX_CHUNK_STEPS):
             n_steps = min(n_closed - start, MAX_CHUNK_STEPS)
             binned = self._bin(packet, n_taken, binner.open_us, n_steps)
             n_taken = binned.n_taken
             binner.counters.outside += binned.n_outside
-            if start + n_steps == n_closed:
-                self._leave_pending()
+            binner.pending = binned.pending
             yield binner.chunk(binned.offsets, binned.indices)
 
     def _bin(self, packet: EventPacket, first: int, open_us: int, n_steps: int) -> Binned:
+        events, pending = packet.events, self.binner.pending
         offsets = np.empty(n_steps * self.n_lanes + 1, np.int64)
-        n_waiting = len(self.binner.pending) if first == 0 else self.n_most_active
-        room = (len(packet.events) - first) * self.n_most_targets + n_waiting + SLACK
-        indices = np.empty(room, np.int32)
-        n_taken, n_active, n_outside = bin_events(
-            packet.events,
+        n_targets = (len(events) - first) * self.n_most_targets + len(pending)
+        indices = np.empty(n_targets + SLACK, np.int32)
+        n_taken, n_active, n_left, n_outside = bin_events(
+            events,
             first,
             open_us,
             self.binner.dt_us,
             n_steps,
-            self.pixels,
-            self.n_lanes,
-            self.active,
+            *self.pixels,
+            self.n_inputs,
+            *self.active,
+            self.places,
+            pending,
             offsets,
             indices,
+            self.left,
         )
-        return Binned(n_taken, offsets, indices[:n_active], n_outside)
-
-    def _leave_pending(self) -> None:
-        """Hand what is active in the open step to the binner, which keeps it."""
-        taken = np.empty(self.n_lanes * self.n_inputs + SLACK, np.int64)
-        self.binner.pending = taken[: take_targets(self.active, self.n_inputs, taken)].copy()
+        return Binned(n_taken, offsets, indices[:n_active], self.left[:n_left].copy(), n_outside)
