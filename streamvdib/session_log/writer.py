@@ -27,15 +27,9 @@ from streamvdib.errors import ConfigurationError, SinkError
 from streamvdib.events import EventPacket
 from streamvdib.input_steps import InputSteps
 from streamvdib.session_log.digests import frame_bytes, step_checksums, steps_bytes
-from streamvdib.session_log.reader import log_files, log_name
-from streamvdib.session_log.records import (
-    MAGIC,
-    Kind,
-    pack,
-    packet_bytes,
-    table_bytes,
-    target_bytes,
-)
+from streamvdib.session_log.files import LogFiles
+from streamvdib.session_log.reader import log_files
+from streamvdib.session_log.records import Kind, packet_bytes, table_bytes, target_bytes
 
 if TYPE_CHECKING:
     from streamvdib.engine import Frame, Targets
@@ -57,7 +51,7 @@ class _State(NamedTuple):
     start: bytes | None = None
 
 
-_Item = bytes | _State
+_Item = bytes | _State  # a record is its kind and then its payload
 
 
 class SessionLog:
@@ -94,22 +88,20 @@ class SessionLog:
                 "a log requires file_bytes, max_files and queue_bytes of at least 1; "
                 f"got {file_bytes}, {max_files}, {queue_bytes}"
             )
-        self.folder, self.file_bytes, self.max_files = Path(folder), file_bytes, max_files
-        self.queue_bytes = queue_bytes
-        self.n_records = self.n_broken = self.n_failed = 0
+        self.folder, self.file_bytes, self.queue_bytes = Path(folder), file_bytes, queue_bytes
+        self.n_broken = self.n_failed = 0
         self.last_error: str | None = None
-        self._disk, self._clock = disk or RealDisk(), clock
+        self._clock, disk = clock, disk or RealDisk()
         try:
-            self._unlock: Callable[[], None] | None = self._disk.lock(self.folder)
-            numbers = log_files(self._disk.names(self.folder))
+            self._unlock: Callable[[], None] | None = disk.lock(self.folder)
+            numbers = log_files(disk.names(self.folder))
         except OSError as error:
             raise SinkError(
                 f"a log must have a folder of its own that can be written; {self.folder}: "
                 f"{error.strerror or error}"
             ) from error
-        self._number = max(numbers, default=0)
-        self._path: Path | None = None  # of the section that is being written
-        self._n_file_bytes = self._n_waiting_bytes = 0
+        self._files = LogFiles(self.folder, disk, max_files, max(numbers, default=0))
+        self._n_waiting_bytes = 0
         self._in_section = self._closing = self._busy = self._hurried = False
         self._may_begin_s = self._synced_s = clock()
         self._queue: deque[_Item] = deque()
@@ -128,7 +120,7 @@ class SessionLog:
     def counters(self) -> dict[str, int]:
         """What became of the records, by name, for metrics."""
         return {
-            "log_records": self.n_records,
+            "log_records": self._files.n_records,
             "log_breaks": self.n_broken,
             "log_failures": self.n_failed,
         }
@@ -203,7 +195,7 @@ class SessionLog:
             self._thread.join(timeout_s)
         if self._unlock is not None:
             with suppress(OSError):  # what was written is there; only a loss of power could undo it
-                self._sync()
+                self._files.sync()
             self._unlock()
             self._unlock = None
 
@@ -260,62 +252,26 @@ class SessionLog:
     def _write(self, items: list[_Item]) -> None:
         try:
             for item in items:
-                if isinstance(item, _State) and item.start is not None:
-                    self._open(item.start, item.state)
-                elif self._path is not None:
-                    self._append(self._path, item)
+                if isinstance(item, bytes):
+                    self._files.append(Kind(item[0]), item[1:])
+                elif item.start is None:
+                    self._files.append(Kind.STATE, encode(item.state, 0))
+                else:
+                    self._files.begin(item.start, encode(item.state, 0))
             if self._clock() - self._synced_s >= SYNC_S:
-                self._sync()
+                self._synced_s = self._clock()
+                self._files.sync()
         except Exception as error:  # whatever it is, decoding goes on without this log
-            self._path = None
+            self._files.leave()
             with self._changed:
                 self.n_failed += 1
                 self._break(str(getattr(error, "strerror", None) or error))
         with self._changed:
             self._n_waiting_bytes = sum(len(i) for i in self._queue if isinstance(i, bytes))
             begins = any(isinstance(i, _State) and i.start is not None for i in self._queue)
-            if self._path is not None and self._n_file_bytes >= self.file_bytes and not begins:
+            if self._files.n_bytes >= self.file_bytes and not begins:
                 self._in_section = False  # the next packet begins the next file
                 self._may_begin_s = self._clock()
-
-    def _open(self, start: bytes, state: EngineState) -> None:
-        self._sync()
-        self._path = None
-        self._number += 1
-        path = self.folder / log_name(self._number)
-        self._make_room()
-        data = MAGIC + pack(Kind.START, start) + pack(Kind.STATE, encode(state, 0))
-        try:
-            self._disk.write(path, data)
-        except OSError:
-            with suppress(OSError):
-                self._disk.remove(path)
-            raise
-        self._disk.sync_folder(self.folder)
-        self._path, self._n_file_bytes = path, len(data)
-        self.n_records += 2
-
-    def _make_room(self) -> None:
-        """Delete the oldest files first: the log stays bounded however often writing fails."""
-        with suppress(OSError):
-            numbers = log_files(self._disk.names(self.folder))
-            for number in numbers[: max(0, len(numbers) + 1 - self.max_files)]:
-                self._disk.remove(self.folder / log_name(number))
-
-    def _append(self, path: Path, item: _Item) -> None:
-        """Compress and write one record: a state, or its kind and then its payload."""
-        if isinstance(item, _State):
-            record = pack(Kind.STATE, encode(item.state, 0))
-        else:
-            record = pack(Kind(item[0]), item[1:])
-        self._disk.append(path, record)
-        self._n_file_bytes += len(record)
-        self.n_records += 1
-
-    def _sync(self) -> None:
-        self._synced_s = self._clock()
-        if self._path is not None:
-            self._disk.sync(self._path)
 
 
 class LoggedTargets:
