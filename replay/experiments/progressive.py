@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.engine import Engine, Frame
+from streamvdib.engine import Engine, Frame, Learner
 from streamvdib.input_steps import input_steps
-from streamvdib.learning.online import OnlineLearner
 from streamvdib.learning.targets import FixedTarget
 
 from ..simulation.packed import PackedSteps
@@ -29,7 +28,7 @@ class Presentation:
 
 def present(
     engine: Engine,
-    learner: OnlineLearner,
+    learner: Learner,
     steps: PackedSteps,
     images: npt.NDArray[np.uint8],
     *,

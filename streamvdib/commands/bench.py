@@ -27,13 +27,15 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the scenarios and print one table."""
     import torch
 
+    from streamvdib.commands.bench_learning import learning_scenarios
     from streamvdib.commands.bench_machine import machine
     from streamvdib.commands.bench_measure import measure
     from streamvdib.commands.bench_scenarios import all_scenarios
 
     torch.set_num_threads(1)
     rows: list[Row] = []
-    for make in all_scenarios(arguments.only, peers=arguments.peers):
+    only, peers = arguments.only, arguments.peers
+    for make in [*all_scenarios(only, peers=peers), *learning_scenarios(only, peers=peers)]:
         found = measure(make(), arguments.rounds)
         _show(found)
         rows += found

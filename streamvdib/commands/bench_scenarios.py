@@ -101,7 +101,7 @@ def step(name: str, sizes: list[int], *, peers: bool) -> Scenario:
     contenders = peer_steps(sizes, spikes[:, 0]) if peers else []
     contenders += [
         numpy_steps(built, spikes[:, 0]),
-        Contender("ours, step", _cycle(single.advance, singles), 1),
+        Contender("ours, step", cycle(single.advance, singles), 1),
         Contender("ours, chunk", lambda: whole.advance(chunk), CHUNK),
     ]
     return Scenario(name, "step", contenders)
@@ -195,9 +195,9 @@ def _streaming(
     return Scenario(name, "packet", [Contender("ours", ten_packets, 10)], 10_000.0)
 
 
-def random_events(n_events: int, width: int, height: int, length_us: int) -> Any:
+def random_events(n_events: int, width: int, height: int, length_us: int, *, seed: int = 0) -> Any:
     """Uniform events over the sensor and a length of time, in order."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     return as_events(
         np.sort(generator.integers(0, length_us, n_events)),
         generator.integers(0, width, n_events),
@@ -206,7 +206,8 @@ def random_events(n_events: int, width: int, height: int, length_us: int) -> Any
     )
 
 
-def _cycle(call: Callable[[Any], object], items: list[Any]) -> Callable[[], object]:
+def cycle(call: Callable[[Any], object], items: list[Any]) -> Callable[[], object]:
+    """Calls with one item after the other, and again from the first."""
     state = {"next": 0}
 
     def one() -> object:

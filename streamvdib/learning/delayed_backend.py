@@ -7,6 +7,7 @@ one off again would leave rounding behind. So while updates are on trial none is
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,23 +109,24 @@ class DelayedBackend:
     def update(self) -> None:
         """Make the update that waits for the loss."""
         rings = self.rings
-        update(
-            *self.inner.network, *rings.factors, rings.products, rings.costs, rings.numbers,
-            rings.counts,
-        )  # fmt: skip
+        self._call(update, rings.products, rings.costs, rings.numbers, rings.counts)
 
     def settle(self) -> None:
         """Bring the weights up to date, and begin anew with empty rings."""
         if self.rings.counts[N_SEEN]:
             if self.rings.counts[EVERY_STEP]:
                 self.update()
-            write_all(*self.inner.network, *self.rings.factors, self.rings.counts)
+            self._call(write_all, self.rings.counts)
             self.mark()
+
+    def _call(self, function: Callable[..., None], *more: Floats) -> None:
+        """A compiled function over network and factors."""
+        function(*self.inner.network, *self.rings.factors, *more)
 
     def mark(self) -> None:
         """Make this what ``take_back`` goes back to; what need not wait any longer is written."""
         rings = self.rings
-        write_complete(*self.inner.network, *rings.factors, rings.counts)
+        self._call(write_complete, rings.counts)
         rings.marked_coefficients[:] = rings.coefficients
         rings.marked_numbers[:], rings.marked_counts[:] = rings.numbers, rings.counts
         for kept, own in zip(self._kept, self._at_once, strict=True):

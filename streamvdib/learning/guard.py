@@ -95,13 +95,15 @@ class Guard:
         if self.frozen:
             return None
         if target is None:
-            return self._learn_nothing(window, end_us)
+            self._learn_nothing(window, end_us)
+            return None
         try:
             self._check_target(target, window.ring.shape[1])
             self._judge_live(window, target)
         except StreamVdibError as error:
             self._refuse(str(error))
-            return self._learn_nothing(window, end_us)
+            self._learn_nothing(window, end_us)
+            return None
         try:
             self._undo.begin(self._weights)
             weights = self.learner.learn(window, target, end_us)
@@ -274,9 +276,10 @@ class Guard:
         _LOG.debug("target refused: %s", why)
 
     def _learn_nothing(self, window: SpikeWindow, end_us: int) -> None:
-        """Tell the learner that no target is known, or none that it may be shown."""
-        self.learner.learn(window, None, end_us)
-        self._undo.keep()
+        """Tell a learner that learns between targets that none is known, or to be shown."""
+        if isinstance(self.learner, DelayedLearner):
+            self.learner.learn(window, None, end_us)
+            self._undo.keep()
 
     def _take_back(self, why: str) -> Weights | None:
         self.counts["undone"] += 1

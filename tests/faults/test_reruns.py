@@ -65,6 +65,26 @@ def assert_repeats(report: RerunReport) -> None:
     assert report.n_frames > 0
 
 
+def test_a_session_that_learns_in_compiled_loops_is_repeated_exactly(folder: Path) -> None:
+    """A guard around it, and targets that come less often than updates."""
+    about = {
+        "estimator": "score", "optimiser": "sgd", "feedback": "random", "credit": "instantaneous",
+        "backend": "compiled", "update_every": 1, "target_every": 4, "learning_rate": 0.01,
+        "guard": {},
+    }  # fmt: skip
+    engine = small_engine(backend="numba", policy="count")
+    engine.learner, engine.targets = make_guarded_learner(engine, about), ConstantTargets()
+    before = engine.model.weights[0].synapses.clone()
+    with Session(engine, log=SessionLog(folder), learner=about) as session:
+        for index, packet in enumerate(packets(1, 20)):
+            session.advance(packet)
+            if index == 9:
+                session.control("restart", {})
+    assert engine.statistics.updates > 10
+    assert (engine.model.weights[0].synapses - before).abs().max() > 0
+    assert_repeats(rerun(folder, make))
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("learning", [False, True], ids=["still", "learning"])
 def test_a_session_is_repeated_exactly(folder: Path, backend: str, learning: bool) -> None:
