@@ -250,13 +250,15 @@ class DelayedLearner:
     def tensors(self) -> Mapping[str, Tensor]:
         """See ``Learner``; the factors that are pending are among them."""
         arrays = self._attached().rings.arrays()
-        rates = [self.learning_rate, self.decoder_learning_rate, self.beta, self._loss]
+        is_known = math.isfinite(self._loss)
+        loss = self._loss if is_known else 0.0
+        rates = [self.learning_rate, self.decoder_learning_rate, self.beta, loss]
         return (
             {name: torch.from_numpy(array) for name, array in arrays.items()}
             | self.decoder.tensors()
             | {
                 "rates": torch.tensor(rates, dtype=torch.float64),
-                "numbers": torch.tensor([self.n_calls, int(self.is_paused)]),
+                "numbers": torch.tensor([self.n_calls, int(self.is_paused), int(is_known)]),
             }
         )
 
@@ -275,7 +277,10 @@ class DelayedLearner:
         self.learning_rate, self.decoder_learning_rate, self.beta, self._loss = tensors[
             "rates"
         ].tolist()
-        self.n_calls, self.is_paused = int(tensors["numbers"][0]), bool(tensors["numbers"][1])
+        self.n_calls, is_paused, is_known = tensors["numbers"].tolist()
+        self.is_paused = bool(is_paused)
+        if not is_known:
+            self._loss = math.nan
 
     def _attached(self) -> DelayedBackend:
         if self.backend is None:
