@@ -61,6 +61,27 @@ def test_one_lane_online_equals_batch_one_offline(estimator: str) -> None:
     assert learner.generation == 3
 
 
+def test_a_rate_and_a_beta_set_while_running_hold_from_the_next_update_on() -> None:
+    """As if the offline learner had been given both for its second and third batch."""
+    settings = Settings(Rule(beta=0.1), learning_rate=0.05)
+    online_model, offline_model = model_of(), model_of()
+    learner = OnlineLearner(online_model, settings, update_every=N_STEPS)
+    engine = engine_with(learner, online_model)
+    offline = BatchLearner(LearnerState(offline_model, settings))
+    target = torch.from_numpy(IMAGE)[None, None]
+    for example, (rate, beta) in enumerate([(0.05, 0.1), (0.01, 0.1), (0.01, 2.0)]):
+        learner.learning_rate = learner.decoder_learning_rate = rate
+        learner.beta = beta
+        offline.state.rule = replace(offline.state.rule, beta=beta)
+        spikes = random_spikes(N_STEPS, 1, 4, seed=example).float()
+        show(engine, spikes, restarts=True)
+        offline.learn(Batch(spikes, target, [N_STEPS - 1]), rate, rate)
+        assert learner.metrics()["beta"] == beta
+    expected = offline.state.tensors()
+    for name, tensor in learner.state.tensors().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
 @pytest.mark.parametrize("estimator", ["pathwise", "score"])
 @pytest.mark.parametrize("hidden", [(), (5,)])
 def test_the_records_hold_all_that_the_oldest_credited_step_needs(

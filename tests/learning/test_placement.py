@@ -3,7 +3,9 @@
 Tensors on torch's "meta" device have a place but no values: mixing them with the host's, or
 reading a number out of them inside an update, is an error. With fake CUDA tensors this is checked
 for e-prop, feedback, clipping and the optimisers only: a build of torch without CUDA stops with
-"not linked with support for cuda devices" where autograd, indexing or a copy meets them.
+"not linked with support for cuda devices" where indexing or a copy meets them, and reverse-mode
+autograd ends the process, by whatever way it is asked (``autograd.grad``, also in one thread,
+``func.vjp``, ``func.grad``); forward mode (``func.jvp``) does not, but is not what an update does.
 """
 
 from __future__ import annotations
