@@ -8,7 +8,7 @@ most ``SMALL_EVENTS``, or the events of one time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +21,7 @@ SMALL_EVENTS = 1 << 14
 MAX_EVENTS_AT_ONE_TIME = 1 << 24
 
 
-def concatenated(pieces: Sequence[EventArray]) -> EventArray:
+def concatenated(pieces: Iterable[EventArray]) -> EventArray:
     """Arrays of events one after the other, copied as bytes: ten times faster than as records."""
     as_bytes = [np.frombuffer(np.ascontiguousarray(piece), np.uint8) for piece in pieces]
     joined: EventArray = np.frombuffer(np.concatenate(as_bytes), EVENT_DTYPE)
