@@ -39,7 +39,7 @@ class Client(ABC):
         keys: this client's, which the service must know.
 
     Raises:
-        ConfigurationError: a kind is none.
+        ConfigurationError: a kind, a stream or a queue that cannot be.
         ServiceError: the address is none.
     """
 
@@ -54,8 +54,9 @@ class Client(ABC):
         server_key: bytes | None = None,
         keys: KeyPair | None = None,
     ) -> None:
-        socket = open_subscriber(address, subscriptions(streams, kinds), server_key, keys)
+        prefixes = subscriptions(streams, kinds)
         self.inbox = Inbox(newest=newest, capacity=queue)
+        socket = open_subscriber(address, prefixes, server_key, keys)
         self._prepare()
         self._reader = SocketReader(socket, self.inbox.put, self._notify)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import collections
 from typing import NamedTuple
 
+from streamvdib.errors import ConfigurationError
+
 from .tracking import Received, Tracker, newest_of
 
 _QUEUE_NEWEST, _QUEUE_EVERY = 64, 1000
@@ -33,6 +35,8 @@ class Inbox:
     """
 
     def __init__(self, *, newest: bool, capacity: int | None = None) -> None:
+        if capacity is not None and capacity < 1:
+            raise ConfigurationError(f"queue must be at least 1 message; got {capacity}")
         self.tracker = Tracker()
         self.n_skipped = 0
         self._newest = newest

@@ -10,7 +10,13 @@ import zmq
 from streamvdib.errors import ConfigurationError, ServiceError
 
 from .keys import KeyPair
-from .messages import KINDS, SERVICE_STREAM, ZMTP_HEARTBEAT_MS, ZMTP_PATIENCE_MS
+from .messages import (
+    KINDS,
+    SERVICE_STREAM,
+    ZMTP_HEARTBEAT_MS,
+    ZMTP_PATIENCE_MS,
+    checked_stream_name,
+)
 
 _OPTIONS = {
     zmq.RCVHWM: 0,  # with heartbeats, a queue that may fill ends the process: see ``reading``
@@ -29,6 +35,11 @@ _OPTIONS = {
 
 def subscriptions(streams: Sequence[str], kinds: Sequence[str]) -> list[bytes]:
     """Topic prefixes of these kinds of these streams; of every stream if none is named."""
+    for name, given in (("streams", streams), ("kinds", kinds)):
+        if isinstance(given, str):
+            raise ConfigurationError(f"{name} must be several names, such as ({given!r},); got one")
+    for stream in streams:
+        checked_stream_name(stream)
     for kind in kinds:
         if kind not in KINDS:
             raise ConfigurationError(f"kinds must be among {', '.join(KINDS)}; got {kind!r}")

@@ -28,7 +28,7 @@ from waiting import (
     wait_for_subscription,
 )
 
-from streamvdib.errors import ConfigurationError, ServiceError
+from streamvdib.errors import ConfigurationError, ServiceError, StreamVdibError
 
 NOW_NS = 5_000_000_000
 
@@ -138,6 +138,15 @@ def test_a_kind_or_an_address_that_is_none_is_refused() -> None:
         FrameClient("nonsense")
     with pytest.raises(ServiceError, match="address"):
         ControlClient("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [({"queue": 0}, "queue"), ({"streams": "digits"}, "streams"), ({"streams": ["a b"]}, "a b")],
+)
+def test_a_choice_that_cannot_be_meant_is_refused(chosen: dict, named: str) -> None:
+    with pytest.raises(StreamVdibError, match=named):
+        FrameClient("tcp://127.0.0.1:1", **chosen)
 
 
 @pytest.mark.slow
