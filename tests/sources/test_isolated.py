@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from streamvdib.sources.isolated import isolated
 from tests.sources.written import BY_BYTES, join, some_events
 from tests.sources.written_with_libraries import write_aedat4, write_bag, write_hdf5
 
+MORE_THAN_A_PIPE = 20_000  # events: the child must still be at work when something befalls it
 
-def write(path: Path, name: str = "ATIS 40-bit") -> Path:
+
+def write(path: Path, name: str = "ATIS 40-bit", n_events: int = 300) -> Path:
     written = BY_BYTES[name]
-    path.write_bytes(written.write(some_events(written.size), written.size))
+    path.write_bytes(written.write(some_events(written.size, n_events), written.size))
     return path
 
 
@@ -55,6 +58,34 @@ def test_a_reader_that_hangs_is_ended_after_its_deadline(tmp_path: Path) -> None
     os.mkfifo(path)
     with pytest.raises(RecordingError, match=r"within 1 s; it did not and was ended"):
         isolated(path, deadline_s=1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL])
+def test_a_reader_that_panics_is_named_with_its_signal(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """What a library's panic, a wild pointer and the system's own memory killer look like."""
+    source = isolated(write(tmp_path / "made", n_events=MORE_THAN_A_PIPE), packet_us=1)
+    packets = iter(source)
+    next(packets)
+    os.kill(source._children[0]._process.pid, number)
+    with pytest.raises(RecordingError, match=rf"made, after t=.*crashed \({number.name}\)"):
+        list(packets)
+    assert source._children == []
+
+
+def test_a_reader_that_hangs_between_two_packets_is_ended(tmp_path: Path) -> None:
+    source = isolated(
+        write(tmp_path / "made", n_events=MORE_THAN_A_PIPE), packet_us=1, deadline_s=30.0
+    )
+    packets = iter(source)
+    next(packets)
+    child = source._children[0]
+    child.deadline_s = 0.5
+    os.kill(child._process.pid, signal.SIGSTOP)
+    with pytest.raises(RecordingError, match=r"made, after t=.* within 0.5 s"):
+        list(packets)
+    assert child._process.poll() == -signal.SIGKILL
 
 
 def test_a_reader_that_takes_too_much_memory_is_one_clear_error(tmp_path: Path) -> None:
