@@ -29,6 +29,8 @@ class DecoderLearner:
         pass
 
     def learn(self, window: SpikeWindow, target: Target | None, end_us: int) -> Weights | None:
+        if target is None:
+            return None
         estimate = self.model.decoder(window.tensor(dtype=torch.float32, device="cpu"))
         error = torch.mean((self.model.likelihood.estimate(estimate) - torch.tensor(target)) ** 2)
         parameters = list(self.model.decoder.parameters())
