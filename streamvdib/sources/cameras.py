@@ -31,10 +31,10 @@ PREFERENCES = {
 }
 """Scheme -> libraries in the order in which they are tried."""
 
-_EXTRA = {
-    "inivation": "camera-inivation",
-    "prophesee": "camera-prophesee",
-    "camera": "camera-prophesee",
+_EXTRA = {"dv": "camera-inivation", "neuromorphic": "camera-prophesee"}
+_NO_EXTRA = {
+    "event-camera": "pip install event-camera-drivers",
+    "metavision": "the Metavision SDK, as docs.prophesee.ai says",
 }
 
 
@@ -67,7 +67,7 @@ def choose_library(scheme: str, wanted: str = "") -> str:
     """The key of ``DRIVERS`` to use for a scheme.
 
     Raises:
-        ConfigurationError: ``wanted`` is none of them.
+        ConfigurationError: ``wanted`` is none of them, or one without an extra that is absent.
         MissingExtraError: it, or every one for this scheme, is not installed.
     """
     if wanted and wanted not in DRIVERS:
@@ -76,8 +76,13 @@ def choose_library(scheme: str, wanted: str = "") -> str:
     for name in candidates:
         if importlib.util.find_spec(DRIVERS[name][1]) is not None:
             return name
+    if wanted in _NO_EXTRA:
+        raise ConfigurationError(
+            f"driver={wanted} requires the package {DRIVERS[wanted][1]}; it is not installed. "
+            f"Install it with: {_NO_EXTRA[wanted]}"
+        )
     raise MissingExtraError(
         f"a camera at {scheme}://",
-        extra=_EXTRA[scheme],
+        extra=next(_EXTRA[name] for name in candidates if name in _EXTRA),
         missing=" or ".join(DRIVERS[name][1].replace("_", "-") for name in candidates),
     )

@@ -1,4 +1,7 @@
-"""Prophesee cameras by Metavision, where it is installed. No camera has run this yet."""
+"""Prophesee cameras by Metavision, where it is installed. No camera has run this yet.
+
+Interface: ``metavision_core.event_io.EventsIterator`` of Metavision 4 and 5 (docs.prophesee.ai).
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ class MetavisionDriver:
         height, width = slices.get_size()
         self.name = name
         self.sensor_size = SensorSize(int(width), int(height))
+        self._reader = slices
         self._slices: Iterator[Any] | None = iter(slices)
-        self._end_us = 0
 
     def poll(self) -> Batch | None:
         """The events of the next 2 ms; waits for them."""
@@ -31,16 +34,16 @@ class MetavisionDriver:
             return None
         try:
             events = next(self._slices)
-        except (StopIteration, RuntimeError) as error:
+        except StopIteration as error:
             raise LiveSourceError(f"{self.name}: the camera must stay; it has gone") from error
-        self._end_us += _SLICE_US
-        return Batch(
-            as_events(events["t"], events["x"], events["y"], events["p"] == 1), self._end_us
-        )
+        except (RuntimeError, AssertionError) as error:  # it asserts that times are in order
+            raise LiveSourceError(f"{self.name}: the camera must answer; {error}") from error
+        end_us = int(self._reader.get_current_time())
+        return Batch(as_events(events["t"], events["x"], events["y"], events["p"] == 1), end_us)
 
     def close(self) -> None:
         """Let go of the camera."""
-        self._slices = None
+        self._slices = self._reader = None
 
 
 def open_driver(serial: str) -> Driver:

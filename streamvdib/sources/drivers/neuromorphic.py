@@ -1,14 +1,16 @@
 """Prophesee EVK3 HD and EVK4, DAVIS346, DVXplorer by neuromorphic-drivers.
 
-No camera has run this yet.
+No camera has run this yet. Interface: that of 0.18.2, whose packets are typed in its ``packet.py``.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from streamvdib.errors import LiveSourceError
-from streamvdib.events import SensorSize, as_events
+from streamvdib.events import SensorSize, TimedImage, as_events, empty_events
 from streamvdib.sources.devices import Driver
 from streamvdib.sources.feed import Batch
 
@@ -36,9 +38,10 @@ class NeuromorphicDriver:
             raise LiveSourceError(f"{self.name}: the camera must answer; {error}") from error
         self._count_losses(status, packet)
         events = None if packet is None else packet.polarity_events
+        images = tuple(_timed_image(frame) for frame in getattr(packet, "frames", ()))
         if events is None or not len(events):
-            return None
-        return Batch(as_events(events["t"], events["x"], events["y"], events["on"]))
+            return Batch(empty_events(), images=images) if images else None
+        return Batch(as_events(events["t"], events["x"], events["y"], events["on"]), images=images)
 
     def close(self) -> None:
         """Let go of the camera."""
@@ -54,6 +57,13 @@ class NeuromorphicDriver:
         overflows = getattr(packet, "polarity_events_overflow_indices", None)
         if overflows is not None:
             self.lost += len(overflows)
+
+
+def _timed_image(frame: Any) -> TimedImage:
+    """A frame of a DAVIS346, of 16 bits, at the middle of its exposure."""
+    is_exposed = frame.exposure_start_t is not None and frame.exposure_end_t is not None
+    t_us = (frame.exposure_start_t + frame.exposure_end_t) // 2 if is_exposed else frame.t
+    return TimedImage(int(t_us), (np.asarray(frame.pixels) >> 8).astype(np.uint8))
 
 
 def open_driver(serial: str) -> Driver:

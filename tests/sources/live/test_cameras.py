@@ -95,12 +95,18 @@ class FakeSlices:
         records = np.array([(1, 2, 1, 10), (3, 4, 0, 20)], dtype="u2,u2,i2,i8")
         records.dtype.names = ("x", "y", "p", "t")
         self.slices = [records, records[:0]]
+        self.current_time = 0
 
     def get_size(self) -> tuple[int, int]:
         return (720, 1280)
 
+    def get_current_time(self) -> int:
+        return self.current_time
+
     def __iter__(self) -> Any:
-        return iter(self.slices)
+        for one in self.slices:
+            self.current_time += 2000
+            yield one
 
 
 DRIVERS = {
@@ -161,6 +167,64 @@ def test_the_frames_of_a_davis_come_with_the_events() -> None:
     assert batch.images[0].pixels.tolist() == [[9, 9], [9, 9]]
 
 
+def test_the_frames_of_a_davis_by_neuromorphic_drivers_come_at_the_middle_of_their_exposure() -> (
+    None
+):
+    """By hand: exposed from 100 to 140 us; a pixel of 10 bits, times 64."""
+    device = FakeNeuromorphicDevice()
+    pixels = np.array([[1023 * 64, 0]], np.uint16)
+    frame = SimpleNamespace(t=200, exposure_start_t=100, exposure_end_t=140, pixels=pixels)
+    packet = SimpleNamespace(polarity_events=None, frames=[frame])
+    device.packets = [(SimpleNamespace(ring=None), packet)]
+    batch = NeuromorphicDriver(device).poll()
+    assert batch is not None
+    assert len(batch.events) == 0
+    assert batch.images[0].t_us == 120
+    assert batch.images[0].pixels.tolist() == [[255, 0]]
+
+
+def test_a_metavision_slice_out_of_order_is_a_live_error() -> None:
+    """As ``EventsIterator`` does: it asserts."""
+
+    class OutOfOrder(FakeSlices):
+        def __iter__(self) -> Any:
+            raise AssertionError("events['t'][0] (5)   prev_ts (2000)")
+            yield
+
+    with pytest.raises(LiveSourceError, match="must answer"):
+        MetavisionDriver(OutOfOrder(), "prophesee://").poll()
+
+
+def installed_methods(kind: Any) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_") or name == "__next__"}
+
+
+def test_the_fakes_have_no_method_that_the_libraries_lack() -> None:
+    """Against those of the libraries that are installed."""
+    found = 0
+    if importlib.util.find_spec("dv_processing") is not None:
+        import dv_processing
+
+        fake = {name for name in vars(FakeDvCamera) if not name.startswith("_")}
+        assert fake <= installed_methods(dv_processing.io.camera.CameraInputBase)
+        found += 1
+    if importlib.util.find_spec("neuromorphic_drivers") is not None:
+        from neuromorphic_drivers.device import Device
+
+        fake = {name for name in vars(FakeNeuromorphicDevice) if not name.startswith("__init")}
+        assert {name for name in fake if name in ("properties", "serial", "close")} <= (
+            installed_methods(Device)
+        )
+        found += 1
+    if importlib.util.find_spec("event_camera_drivers") is not None:
+        import event_camera_drivers
+
+        assert {"resolution", "__next__"} <= installed_methods(event_camera_drivers.InivationCamera)
+        found += 1
+    if not found:
+        pytest.skip("no camera library is installed")
+
+
 def test_losses_reported_by_neuromorphic_drivers_are_counted() -> None:
     driver = NeuromorphicDriver(FakeNeuromorphicDevice())
     driver.poll()
@@ -182,6 +246,18 @@ def test_without_any_library_the_error_names_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match="camera-prophesee"):
         open_source("prophesee://")
+
+
+@pytest.mark.parametrize(
+    ("library", "remedy"),
+    [("metavision", "docs.prophesee.ai"), ("event-camera", "pip install event-camera-drivers")],
+)
+def test_a_library_without_an_extra_says_how_it_is_installed(
+    library: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigurationError, match=remedy):
+        open_source(f"camera://?driver={library}")
 
 
 def test_a_library_that_is_none_is_refused() -> None:
