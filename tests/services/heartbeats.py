@@ -42,6 +42,7 @@ def publish(address: str, heartbeats: bool) -> None:
             socket.bind(address)
             break
         time.sleep(0.01)
+    print("bound", flush=True)  # noqa: T201 - to the parent
     body = bytes(100_000)
     while True:
         with contextlib.suppress(zmq.Again):
@@ -58,6 +59,7 @@ def subscribe(address: str, heartbeats: bool, queue: int, seconds: float, seed: 
     socket.setsockopt(zmq.RCVHWM, queue)
     socket.subscribe(b"")
     socket.connect(address)
+    socket.recv()
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
         for _ in range(rng.choice((1, 3, 50))):
@@ -72,9 +74,15 @@ def trial(seconds: float, *, publisher: bool, subscriber: bool, queue: int) -> d
 
     def start(*words: object) -> subprocess.Popen[str]:
         command = [sys.executable, __file__, *map(str, words)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    source = start("publish", address, int(publisher))
+    def start_source() -> subprocess.Popen[str]:
+        source = start("publish", address, int(publisher))
+        assert source.stdout
+        assert source.stdout.readline() == "bound\n"
+        return source
+
+    source = start_source()
     readers = [
         start("subscribe", address, int(subscriber), queue, seconds, seed)
         for seed in range(N_SUBSCRIBERS)
@@ -83,7 +91,7 @@ def trial(seconds: float, *, publisher: bool, subscriber: bool, queue: int) -> d
         time.sleep(RESTART_S)
         source.kill()
         source.wait()
-        source = start("publish", address, int(publisher))
+        source = start_source()
     source.kill()
     source.wait()
     said = {reader.communicate()[1].strip() for reader in readers} - {""}
