@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from streamvdib.sources import EventSource
 
 
+EVERY_S = 10.0  # between checkpoints
+KEEP = 3
+
+
 def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     group = parser.add_argument_group("safety")
     group.add_argument("--checkpoint", metavar="DIR", help="write everything that changes there")
-    group.add_argument(
-        "--checkpoint-every-s", type=float, default=10.0, metavar="N", help="(%(default)s)"
-    )
-    group.add_argument(
-        "--checkpoint-keep", type=int, default=3, metavar="N", help="generations (%(default)s)"
-    )
+    group.add_argument("--checkpoint-every-s", type=float, metavar="N", help=f"({EVERY_S})")
+    group.add_argument("--checkpoint-keep", type=int, metavar="N", help=f"generations ({KEEP})")
     group.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint in DIR, if any"
     )
@@ -105,14 +105,14 @@ def check_safety_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--resume requires --checkpoint DIR, the folder to go on from")
     if arguments.fall_back and not arguments.resume:
         raise ConfigurationError("--fall-back says how to resume; it requires --resume")
-    if not 0 <= arguments.checkpoint_every_s < float("inf"):
-        raise ConfigurationError(
-            f"--checkpoint-every-s must be 0 or more seconds; got {arguments.checkpoint_every_s}"
-        )
-    if arguments.checkpoint_keep < 1:
-        raise ConfigurationError(
-            f"--checkpoint-keep must be at least 1; got {arguments.checkpoint_keep}"
-        )
+    every_s, keep = arguments.checkpoint_every_s, arguments.checkpoint_keep
+    for name, value in (("--checkpoint-every-s", every_s), ("--checkpoint-keep", keep)):
+        if value is not None and arguments.checkpoint is None:
+            raise ConfigurationError(f"{name} requires --checkpoint DIR, where they are written")
+    if every_s is not None and not 0 <= every_s < float("inf"):
+        raise ConfigurationError(f"--checkpoint-every-s must be 0 or more seconds; got {every_s}")
+    if keep is not None and keep < 1:
+        raise ConfigurationError(f"--checkpoint-keep must be at least 1; got {keep}")
     check_limit_arguments(arguments)
     if arguments.session_log and arguments.checkpoint:
         log, checkpoints = Path(arguments.session_log), Path(arguments.checkpoint)
@@ -250,12 +250,15 @@ class Safety:
         if arguments.checkpoint is not None:
             from streamvdib.checkpoints import Checkpoints, CheckpointWriter
 
+            keep, every_s = arguments.checkpoint_keep, arguments.checkpoint_every_s
             self._checkpoints = Checkpoints(
-                Path(arguments.checkpoint), keep=arguments.checkpoint_keep
+                Path(arguments.checkpoint), keep=KEEP if keep is None else keep
             )
             if arguments.resume and self._checkpoints.generations:
                 self._resume(self._checkpoints, fall_back=arguments.fall_back)
-            self._writer = CheckpointWriter(self._checkpoints, every_s=arguments.checkpoint_every_s)
+            self._writer = CheckpointWriter(
+                self._checkpoints, every_s=EVERY_S if every_s is None else every_s
+            )
         if arguments.session_log is not None:
             from streamvdib.session_log import SessionLog
 

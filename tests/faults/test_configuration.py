@@ -14,6 +14,8 @@ BAD_OPTIONS = {
     "time that never comes": ["--checkpoint", "{}/c", "--checkpoint-every-s", "nan"],
     "negative time": ["--checkpoint", "{}/c", "--checkpoint-every-s", "-1"],
     "no generations": ["--checkpoint", "{}/c", "--checkpoint-keep", "0"],
+    "times of no checkpoints": ["--checkpoint-every-s", "5"],
+    "generations of no checkpoints": ["--checkpoint-keep", "5"],
     "one folder for two": ["--checkpoint", "{}/c", "--session-log", "{}/c"],
     "memory below nothing": ["--memory-mb", "-5"],
     "lag that is no number": ["--shed-lag-ms", "nan"],
