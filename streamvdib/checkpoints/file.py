@@ -9,6 +9,7 @@ anything is believed. Nothing in a file is ever executed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from streamvdib.model import tensors_digest
 
 CHECKPOINT_FORMAT = 1
 MAX_HEADER_BYTES = 16 << 20
+_ANOTHER = "Use an earlier generation (--resume --fall-back)."
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def decode(data: bytes, name: str) -> Checkpoint:
     body = metadata.get("body", "")
     if metadata.get("sha256") != _digest(body, tensors):
         raise CheckpointError(
-            f"{name} is damaged: its content does not match its digest. Use an earlier generation."
+            f"{name} is damaged: its content does not match its digest. {_ANOTHER}"
         )
     _check_finite(tensors, name)
     return _assembled(body, tensors, name)
@@ -108,9 +110,8 @@ def load_checkpoint(path: Path, disk: Disk | None = None) -> Checkpoint:
     try:
         data = (disk or RealDisk()).read(path)
     except OSError as error:
-        raise CheckpointError(
-            f"{path} must be a regular file that can be read; {error.strerror or error}"
-        ) from error
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror or error
+        raise CheckpointError(f"{path} must be a regular file that can be read; {why}") from error
     return decode(data, str(path))
 
 
@@ -120,7 +121,7 @@ def _metadata(data: bytes, name: str) -> Mapping[str, str]:
     if len(data) < 8 or n_bytes > min(len(data) - 8, MAX_HEADER_BYTES):
         raise CheckpointError(
             f"{name} must be a whole checkpoint; it has {len(data)} bytes and says that its header "
-            f"takes {n_bytes}. It was cut off, or is no checkpoint. Use an earlier generation."
+            f"takes {n_bytes}. It was cut off, or is no checkpoint. {_ANOTHER}"
         )
     try:
         header = json.loads(data[8 : 8 + n_bytes])
@@ -167,9 +168,7 @@ def _check_version(version: str | None, name: str) -> None:
 def _check_finite(tensors: Mapping[str, Tensor], name: str) -> None:
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(
-                f"{name}: {key} must be finite; it holds nan or inf. Use an earlier generation."
-            )
+            raise CheckpointError(f"{name}: {key} must be finite; it holds nan or inf. {_ANOTHER}")
 
 
 def _digest(body: str, tensors: Mapping[str, Tensor]) -> str:

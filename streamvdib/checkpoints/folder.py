@@ -132,7 +132,7 @@ class Checkpoints:
             reasons = "; ".join(one.reason for one in damaged)
             raise CheckpointError(
                 f"{self.folder} must hold a checkpoint to go on from; "
-                f"{reasons or 'there is none'}. Start without --resume to begin anew."
+                f"{reasons.rstrip('.') or 'there is none'}. Start without --resume to begin anew."
             )
         return checkpoint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Check every file and say what it holds; 1 if the newest must not be believed."""
+    """Check every file and say what it holds; 1 if the newest must not be believed.
+
+    Raises:
+        CheckpointError: there is none at all.
+    """
     from streamvdib.checkpoints import load_checkpoint
     from streamvdib.errors import CheckpointError
 
     newest: Checkpoint | None = None
-    reason = f"{arguments.path} must hold checkpoints; there is none"
+    reason = ""  # why the newest was refused
     for path in _files(arguments.path):
         try:
             checkpoint = load_checkpoint(path)
@@ -47,7 +52,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _files(path: Path) -> list[Path]:
     """The checkpoint files of a folder, oldest first; a file as it is."""
-    return sorted(path.glob("checkpoint-*.safetensors")) if path.is_dir() else [path]
+    from streamvdib.errors import CheckpointError
+
+    files = sorted(path.glob("checkpoint-*.safetensors")) if path.is_dir() else [path]
+    if not files or not os.path.lexists(path):
+        raise CheckpointError(
+            f"{path} must be a folder with checkpoint-*.safetensors, or one of those; "
+            f"there is {'none in it' if path.is_dir() else 'nothing'}"
+        )
+    return files
 
 
 def _summary(checkpoint: Checkpoint) -> str:
