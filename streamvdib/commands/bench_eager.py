@@ -1,6 +1,6 @@
 """The rule of ``learning.delayed`` as plain torch, one eager call after the other: a baseline.
 
-    U_t = xbar_t W + w_fb own_t + b       xbar_t = r xbar_{t-1} + k (x_t - r^tau x_{t-tau})
+    U_t = s_t + w_fb own_t + b       s_t = r s_{t-1} + k (I_t - r^tau I_{t-tau})       I_t = x_t W
     W  -= eta (l_t - mean) sum over the last n_credited steps of xbar_s (x) e_s
 
 Dense layers whose responses are one exponential each; one lane; an update at every step.
@@ -24,7 +24,7 @@ Draw = Callable[[int], Tensor]  # uniform numbers of a step, (n_readout,)
 
 
 class Trace:
-    """An exponential response to spikes, as a recursion. Memory: tau spike vectors."""
+    """An exponential response, as a recursion. Memory: tau vectors."""
 
     def __init__(self, response: Response, n_sources: int, dtype: torch.dtype) -> None:
         kernel = response.kernels[0]
@@ -34,12 +34,12 @@ class Trace:
         self.value = torch.zeros(n_sources, dtype=dtype)
         self.step = 0
 
-    def push(self, spikes: Tensor) -> Tensor:
+    def push(self, values: Tensor) -> Tensor:
         """The response after one more step, (n_sources,); changed by the next call."""
         oldest = self.past[self.step % len(self.past)]
-        change = torch.add(spikes, oldest, alpha=-self.last)
+        change = torch.add(values, oldest, alpha=-self.last)
         self.value.mul_(self.ratio).add_(change, alpha=self.first)
-        oldest.copy_(spikes)
+        oldest.copy_(values)
         self.step += 1
         return self.value
 
@@ -56,6 +56,7 @@ class EagerLayer:
         n_sources, n_neurons = self.synapses.shape
         dtype = self.bias.dtype
         self.sources = Trace(neuron.response, n_sources, dtype)
+        self.currents = Trace(neuron.response, n_neurons, dtype)
         self.own = Trace(neuron.feedback, n_neurons, dtype)
         self.traces = torch.zeros(n_credited, n_sources, dtype=dtype)
         self.signals = torch.zeros(n_credited, n_neurons, dtype=dtype)
@@ -63,9 +64,9 @@ class EagerLayer:
 
     def advance(self, spikes: Tensor, draws: Tensor | None, slot: int) -> Tensor:
         """One step."""
-        trace = self.sources.push(spikes)
-        self.traces[slot] = trace
-        self.potentials = trace @ self.synapses + self.feedback * self.own.value + self.bias
+        self.traces[slot] = self.sources.push(spikes)
+        current = self.currents.push(spikes @ self.synapses)
+        self.potentials = current + self.feedback * self.own.value + self.bias
         fired = self.neuron.fire(self.potentials, draws)
         self.own.push(fired)
         return fired
