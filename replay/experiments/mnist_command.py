@@ -6,6 +6,9 @@ import argparse
 import itertools
 from pathlib import Path
 
+ENCODINGS = ["rate", "ttfs"]
+DECODINGS = ["window", "rate"]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
@@ -17,8 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--paper-examples", type=int, default=3_000,
         help="of score in the paper's settings (batch 1; 0: leave it out)",
     )  # fmt: skip
-    parser.add_argument("--methods", nargs="+", default=["pathwise", "score"])
-    parser.add_argument("--encodings", nargs="+", default=["rate", "ttfs"])
+    parser.add_argument(
+        "--methods", nargs="*", choices=["pathwise", "score"], default=["pathwise", "score"]
+    )
+    parser.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=ENCODINGS)
+    parser.add_argument(
+        "--decodings", nargs="+", choices=DECODINGS, default=DECODINGS, help="window is VDIB's"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
 
@@ -31,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from .mnist import Run, reproduce_mnist
 
     torch.set_num_threads(arguments.threads)
-    cells = itertools.product(arguments.methods, arguments.encodings, ("window", "rate"))
+    cells = itertools.product(arguments.methods, arguments.encodings, arguments.decodings)
     n_examples = {"pathwise": arguments.examples, "score": arguments.score_examples}
     runs = [Run(encoding, view, method, n_examples[method]) for method, encoding, view in cells]
     if arguments.paper_examples:
@@ -43,7 +51,8 @@ def execute(arguments: argparse.Namespace) -> int:
         f"streamvdib reproduce mnist --mnist MNIST --examples {arguments.examples} "
         f"--score-examples {arguments.score_examples} "
         f"--paper-examples {arguments.paper_examples} --methods {' '.join(arguments.methods)} "
-        f"--seed {arguments.seed}"
+        f"--encodings {' '.join(arguments.encodings)} "
+        f"--decodings {' '.join(arguments.decodings)} --seed {arguments.seed}"
     )
     reproduce_mnist(
         arguments.mnist, arguments.out, runs, seed=arguments.seed, command=command,
