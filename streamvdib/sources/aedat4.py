@@ -44,7 +44,7 @@ from streamvdib.sources.recording import Recording
 from streamvdib.sources.sensor_sizes import smallest_known
 from streamvdib.sources.unpacked import plain_file
 
-BLOCK_EVENTS = 1 << 13
+BLOCK_EVENTS = 1 << 15
 
 T = TypeVar("T")
 

@@ -126,7 +126,8 @@ def events_from_columns(
             "the columns with columns=... if their order is another."
         )
     events = np.empty(len(t), dtype=EVENT_DTYPE)
-    copy_columns(_times(t, unit, where), _coordinates(x), _coordinates(y), p > 0, events)
+    on = p if p.dtype.kind == "b" else p > 0
+    copy_columns(_times(t, unit, where), _coordinates(x), _coordinates(y), on, events)
     return events
 
 

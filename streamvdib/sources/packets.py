@@ -62,8 +62,11 @@ class Packetiser:
         first_ones, window_ends = windows(events, self._packet_us)
         starts, ends_us = first_ones.tolist(), window_ends.tolist()
         for (start, end), end_us in zip(pairwise(starts), ends_us, strict=False):
-            if self._next_image is not None:
-                yield from self._image_packets(end_us - self._packet_us)
+            if self._next_image is None:
+                self.delivered_us = end_us
+                yield EventPacket(events[start:end], end_us)
+                continue
+            yield from self._image_packets(end_us - self._packet_us)
             yield self._packet(events[start:end], end_us)
         last = events[starts[-1] :]
         if len(last) > SMALL_EVENTS:

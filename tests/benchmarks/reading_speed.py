@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.reading_speed [--data ../shared/data] [--json]
 
-Both read the same file in the same run, in turns, five times; the best of each counts, in
+Both read the same file in the same run, in turns, fifteen times; the best of each counts, in
 process time of one thread. AEDAT 2.0 and 40-bit recordings are the real ones repeated one after
 the other until there are four million events, and there is no library to compare with.
 """
@@ -22,7 +22,7 @@ import numpy as np
 from streamvdib.events import as_events
 from streamvdib.sources import open_source
 
-N_TURNS = 5
+N_TURNS = 15
 N_EVENTS_LONG = 4_000_000
 
 
