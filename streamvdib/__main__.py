@@ -1,7 +1,5 @@
 """``python -m streamvdib``."""
 
-import sys
+from streamvdib.cli import run_and_exit
 
-from streamvdib.cli import main
-
-sys.exit(main())
+run_and_exit()
