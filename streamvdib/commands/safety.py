@@ -278,8 +278,11 @@ class Safety:
         return shedding
 
     def _resume(self, checkpoints: Checkpoints, *, fall_back: bool) -> None:
+        import torch
+
         from streamvdib.checkpoints.fingerprint import differences
 
+        torch.set_num_threads(1)  # as the engine will have it, so that no false difference is told
         self._resumed = checkpoints.load(fall_back=fall_back)
         _tell(f"going on from checkpoint {self._resumed.generation}")
         passed_over: list[Damaged] = checkpoints.find()[1]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
@@ -190,6 +191,18 @@ def test_a_run_that_learns_on_a_copy_keeps_its_model_until_the_copy_has_won(
     assert lines[-1]["shadow_error"] < lines[-1]["live_error"]
     after = load_model(tmp_path / "learned.safetensors")
     assert any(not np.array_equal(t, after.tensors()[n]) for n, t in before.tensors().items())
+
+
+def test_going_on_in_the_same_place_tells_no_difference(
+    tmp_path: Path, model: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", recording, "--model", model, *SIZE, "--checkpoint", str(tmp_path / "kept")]
+    assert main(words) == EXIT_OK
+    torch.set_num_threads(2)  # a new process has several, too
+    assert main([*words, "--resume"]) == EXIT_OK
+    told = capsys.readouterr().err
+    assert "going on from checkpoint" in told
+    assert "last bits may differ" not in told
 
 
 @pytest.mark.parametrize(
