@@ -93,9 +93,10 @@ def check_limit_arguments(arguments: argparse.Namespace) -> None:
 
 def _check_not_negative(arguments: argparse.Namespace, *names: str) -> None:
     for name in names:
-        if not 0 <= getattr(arguments, name) < float("inf"):
+        value = getattr(arguments, name)
+        if not 0 <= value < float("inf"):
             raise ConfigurationError(
-                f"--{name.replace('_', '-')} must be 0 or more; got {getattr(arguments, name)}"
+                f"--{name.replace('_', '-')} must be a number of 0 or more; got {value}"
             )
 
 
