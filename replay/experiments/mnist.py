@@ -7,7 +7,7 @@ the paper's own settings (batch 1, SGD, per-weight baseline), with its learning 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from streamvdib.learning.training import Training
 from .figures import draw_lines, draw_pictures
 from .mnist_data import read_digits
 from .mnist_examples import MNISTExamples, encode
-from .reports import Say, markdown_table, write_report
+from .reports import Say, all_kept, commands_of, kept, markdown_table, write_report
 
 N_STEPS = 30
 PAPER = {("rate", "rate"): "60.50", ("rate", "window"): "91.32",
@@ -121,24 +121,35 @@ def mnist_configuration(run: Run, folder: str, seed: int) -> Configuration:
 def reproduce_mnist(
     folder: Path, out: Path, runs: list[Run], *, seed: int, command: str, say: Say
 ) -> None:
-    """Train every run (resuming those begun), score each on the test set, write the report."""
-    results = []
+    """Train every run (resuming those begun), score each on the test set once, write the report.
+
+    The report holds every run that ``out`` does, those of earlier commands too.
+    """
     for run in runs:
         say(f"{run.name}: {run.examples:,} examples")
-        results.append(_one(run, folder, out, seed, say))
+        kept(
+            out / "results" / f"{run.name}.json",
+            asdict(run) | {"seed": seed},
+            lambda run=run: (
+                _one(run, folder, out, seed, say)  # type: ignore[misc]
+                | {"seed": seed, "command": command}
+            ),
+        )
+    results = sorted(all_kept(out / "results"), key=_place)
     table = markdown_table(
         ["input", "decoding", "estimator", "examples", "accuracy %", "paper %", "MSE", "SSIM",
-         "spikes per image", "decoder nats per image", "KL nats per image", "minutes"],
+         "spikes per image", "decoder nats per image", "KL nats per image", "seed", "minutes"],
         [_row(result) for result in results],
     )  # fmt: skip
     write_report(
         out,
         "mnist",
         "Naturalizing MNIST (section 6.2, Table 1)",
-        f"LeNet accuracy on the 10,000 decoded MNIST test images, scored once after training. "
-        f"Seed {seed}, one CPU core.\n\n{table}\n\n![curves](curves.png)\n\n"
-        "![decoded test images](images.png)",
-        {"seed": seed, "results": results},
+        "LeNet accuracy on the 10,000 decoded MNIST test images, scored once after training. "
+        f"One CPU core.\n\n{table}\n\n"
+        f"{commands_of((_title(result), result['command']) for result in results)}\n\n"
+        "![curves](curves.png)\n\n![decoded test images](images.png)",
+        {"results": results},
         command,
     )
     _draw(out, results)
@@ -181,6 +192,16 @@ def _pictures(training: Training, digits: Any, encoding: str) -> list[Any]:
     return [[round(float(v), 3) for v in frame.flatten()] for frame in frames[0]]
 
 
+def _place(result: dict[str, Any]) -> tuple[int, str, bool]:
+    """Where a run stands in the table."""
+    return list(RULES).index(result["method"]), result["encoding"], result["view"] == "rate"
+
+
+def _title(result: dict[str, Any]) -> str:
+    decoding = "VDIB" if result["view"] == "window" else "rate"
+    return f"{result['encoding']}, {decoding} decoding, {result['method']}"
+
+
 def _row(result: dict[str, Any]) -> list[str]:
     decoding = "VDIB" if result["view"] == "window" else "rate"
     return [
@@ -188,13 +209,13 @@ def _row(result: dict[str, Any]) -> list[str]:
         f"{100 * result['accuracy']:.2f}", PAPER[result["encoding"], result["view"]],
         f"{result['mse']:.4f}", f"{result['ssim']:.3f}",
         f"{result['readout_spikes_per_image']:.0f}", f"{result['decoder_nats']:.1f}",
-        f"{result['information_nats']:.0f}", f"{result['seconds'] / 60:.1f}",
+        f"{result['information_nats']:.0f}", str(result["seed"]), f"{result['seconds'] / 60:.1f}",
     ]  # fmt: skip
 
 
 def _draw(out: Path, results: list[dict[str, Any]]) -> None:
     lines = {
-        f"{r['encoding']}, {'VDIB' if r['view'] == 'window' else 'rate'} decoding, {r['method']}": (
+        _title(r): (
             [line["examples"] for line in r["curve"]],
             [100 * line["accuracy"] for line in r["curve"]],
         )

@@ -17,6 +17,25 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def forget_after(path: Path, done: int) -> None:
+    """Take off lines of more than ``done`` examples: a resumed training writes them again.
+
+    A line that was cut short by the end of a process goes too.
+    """
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            if line.endswith("\n") and json.loads(line)["examples"] <= done:
+                kept.append(line)
+        except ValueError:
+            continue
+    part = path.with_suffix(".part")
+    part.write_text("".join(kept), encoding="utf-8")
+    part.replace(path)
+
+
 def draw_curve(metrics: Path, picture: Path) -> None:
     """Draw the metrics of a training into a PNG file, over examples."""
     lines = read_metrics(metrics)

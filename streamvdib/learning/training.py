@@ -19,12 +19,14 @@ from safetensors.torch import save_file
 from streamvdib.errors import CheckpointError
 from streamvdib.learning.batch import BatchLearner, decode_sequences
 from streamvdib.learning.configuration import Configuration
+from streamvdib.learning.curve import forget_after
 from streamvdib.learning.fused import keep_freed_memory
 from streamvdib.learning.learner_state import LearnerState, Outcome
 from streamvdib.learning.training_data import Examples, make_examples
 from streamvdib.model import Model, new_model, save_model
 
 Report = Callable[[dict[str, Any]], None]
+METRICS = "metrics.jsonl"
 CHECKPOINT_SECONDS = 60.0
 SMOOTHING = 0.05  # of the metrics between measurements
 
@@ -87,7 +89,7 @@ class Training:
             lambda inputs, steps: decode_sequences(self.state, inputs, steps)
         )
         line = {"examples": self.done, "seconds": round(self.seconds, 1)} | self.smooth | scores
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self.out / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.report(line)
         return scores
@@ -95,7 +97,7 @@ class Training:
     def save(self) -> None:
         """Write everything that changes, replacing the last checkpoint at once."""
         about = {"done": self.done, "n_steps_done": self.learner.n_steps_done,
-                 "seconds": self.seconds, "smooth": self.smooth,
+                 "seconds": self.seconds, "smooth": self.smooth, "seed": self.configuration.seed,
                  "model": json.dumps(dict(self.configuration.model), sort_keys=True)}  # fmt: skip
         path = self.out / "checkpoint.safetensors"
         part = path.with_suffix(".part")
@@ -107,10 +109,11 @@ class Training:
         """Go on from the checkpoint in the folder; False if there is none.
 
         Raises:
-            CheckpointError: it is damaged or of another model.
+            CheckpointError: it is damaged, or of another model or seed.
         """
         path = self.out / "checkpoint.safetensors"
         if not path.is_file():
+            forget_after(self.out / METRICS, 0)
             return False
         try:
             with safe_open(path, "pt") as file:
@@ -123,9 +126,15 @@ class Training:
                 f"{path} must be of the model in the configuration; it is of another. "
                 "Use another --out folder."
             )
+        if (seed := about.get("seed", self.configuration.seed)) != self.configuration.seed:
+            raise CheckpointError(
+                f"{path} must be of the configuration's seed, {self.configuration.seed}; it is of "
+                f"seed {seed}. Use another --out folder."
+            )
         self.state.load_tensors(tensors)
         self.done, self.learner.n_steps_done = about["done"], about["n_steps_done"]
         self.seconds, self.smooth = about["seconds"], about["smooth"]
+        forget_after(self.out / METRICS, self.done)
         return True
 
     def _learn_one(self) -> None:

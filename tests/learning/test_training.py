@@ -96,6 +96,45 @@ def test_an_interrupted_training_resumes_to_the_same_bits(tmp_path: Path) -> Non
         torch.testing.assert_close(second.state.tensors()[name], tensor, rtol=0, atol=0, msg=name)
 
 
+def test_a_killed_training_measures_again_what_its_checkpoint_does_not_hold(
+    tmp_path: Path,
+) -> None:
+    """Killed after 32 examples and in the middle of a line; the checkpoint is of 20."""
+    whole = Training(configuration(), tmp_path / "whole", quiet)
+    whole.run()
+    killed = Training(configuration(), tmp_path / "killed", quiet)
+    for _ in range(8):
+        killed._learn_one()
+        if killed.done == 20:
+            killed.save()
+        if killed.done % 16 == 0:
+            killed.measure()
+    with (killed.out / "metrics.jsonl").open("a") as file:
+        file.write('{"examples": 33, "sec')
+    again = Training(configuration(), tmp_path / "killed", quiet)
+    assert again.resume()
+    again.run()
+    lines = [read_metrics(out / "metrics.jsonl") for out in (whole.out, again.out)]
+    for line in (*lines[0], *lines[1]):
+        del line["seconds"]
+    assert lines[0] == lines[1]
+
+
+def test_a_training_killed_before_its_first_checkpoint_begins_again(tmp_path: Path) -> None:
+    training = Training(configuration(), tmp_path, quiet)
+    training._learn_one()
+    training.measure()
+    again = Training(configuration(), tmp_path, quiet)
+    assert not again.resume()
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_another_seeds_checkpoint_is_refused(tmp_path: Path) -> None:
+    Training(configuration(), tmp_path, quiet).save()
+    with pytest.raises(CheckpointError, match="seed 3"):
+        Training(replace(configuration(), seed=1), tmp_path, quiet).resume()
+
+
 def test_a_keyboard_interrupt_leaves_a_checkpoint(tmp_path: Path) -> None:
     training = Training(configuration(), tmp_path, quiet)
 

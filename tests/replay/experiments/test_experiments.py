@@ -19,8 +19,15 @@ from streamvdib.replay.experiments.davis import (
 from streamvdib.replay.experiments.mnist import Run, mnist_configuration
 from streamvdib.replay.experiments.mnist_dvs import nearest_neighbour_purity
 from streamvdib.replay.experiments.progressive import running_means
-from streamvdib.replay.experiments.reports import markdown_table, write_report
+from streamvdib.replay.experiments.reports import (
+    all_kept,
+    commands_of,
+    kept,
+    markdown_table,
+    write_report,
+)
 
+from streamvdib.errors import ConfigurationError
 from streamvdib.events import EVENT_DTYPE, SensorSize, TimedImage
 
 
@@ -93,3 +100,23 @@ def test_a_report_holds_its_command_and_numbers(tmp_path: Path) -> None:
     write_report(tmp_path, "trial", "A trial", table, {"seed": 4}, "streamvdib reproduce trial")
     assert "`streamvdib reproduce trial`" in (tmp_path / "trial.md").read_text()
     assert json.loads((tmp_path / "trial.json").read_text())["seed"] == 4
+
+
+def test_a_result_is_made_once_and_only_for_what_was_asked(tmp_path: Path) -> None:
+    made = []
+
+    def make() -> int:
+        made.append(1)
+        return len(made)
+
+    path = tmp_path / "results" / "one.json"
+    assert [kept(path, {"seed": 0}, make) for _ in range(2)] == [1, 1]
+    with pytest.raises(ConfigurationError, match=r"'seed': 1.*'seed': 0.*another --out"):
+        kept(path, {"seed": 1}, make)
+    assert kept(path.with_name("a.json"), {"seed": 1}, make) == 2
+    assert all_kept(path.parent) == [2, 1]
+
+
+def test_each_command_is_named_once_with_its_rows() -> None:
+    rows = [("a", "run 1"), ("b", "run 2"), ("c", "run 1")]
+    assert commands_of(rows) == "* `run 1`: a; c\n* `run 2`: b"
