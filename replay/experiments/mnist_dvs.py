@@ -8,7 +8,7 @@ spike trains of both side by side.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from streamvdib.learning.training import Training
 
 from .figures import pyplot
 from .mnist_dvs_examples import DURATION_US, MNISTDVSExamples
-from .reports import Say, markdown_table, write_report
+from .reports import Say, all_kept, commands_of, kept, markdown_table, write_report
 
 VIEWS = {"window": "VDIB", "rate": "rate"}
 N_SHOWN = 10
@@ -92,33 +92,57 @@ def reproduce_mnist_dvs(
     cases: list[Case], mnist: Path, out: Path, *, examples: int, n_train: int, seed: int,
     command: str, say: Say,
 ) -> None:  # fmt: skip
-    """Train both decodings of every case, score, draw, report."""
-    rows, results, figures = [], [], []
+    """Train both decodings of every case, score once, draw, report.
+
+    The report holds every case that ``out`` does, those of earlier commands too.
+    """
     for case in cases:
-        seen = {}
-        for view, name in VIEWS.items():
-            say(f"{case.name}, {name} decoding")
-            configuration = case_configuration(case, view, str(mnist), examples, n_train, seed)
-            result, seen[name], shown = _one(configuration, out, say)
-            results.append({"case": case.name, "decoding": name} | result)
-            rows.append(_row(case, name, result))
-        _draw_case(out / f"{case.name}.png", seen, shown)
-        figures.append(f"![{case.name}]({case.name}.png)")
+        kept(
+            out / "results" / f"{case.name}.json",
+            asdict(case) | {"examples": examples, "n_train": n_train, "seed": seed},
+            lambda case=case: [  # type: ignore[misc]
+                result | {"command": command}
+                for result in _both(case, mnist, out, examples, n_train, seed, say)
+            ],
+        )
+    results = [result for both in all_kept(out / "results") for result in both]
     header = ["recordings", "bin", "T", "decoding", "learned from", "scored on", "examples",
               "LeNet accuracy %", "MSE to the class image", "spikes per step", "nearest-neighbour "
-              "purity of spike trains %", "minutes"]  # fmt: skip
+              "purity of spike trains %", "seed", "minutes"]  # fmt: skip
+    names = dict.fromkeys(result["case"] for result in results)
     body = (
         "The target is one fixed MNIST image per class. LeNet accuracy of the frame at the "
         "recording's end, on recordings that were not learned from and scored once (N-MNIST: MNIST "
         "indices 800..999; simulated: other digits); curves come from 50 recordings of the "
-        f"training set kept back. Seed {seed}, one CPU core. Purity is the share of spike trains "
+        "training set kept back. One CPU core. Purity is the share of spike trains "
         "whose nearest other one (cosine) is of the same class.\n\n"
-        f"{markdown_table(header, rows)}\n\n" + "\n\n".join(figures)
+        f"{markdown_table(header, [_row(result) for result in results])}\n\n"
+        f"{commands_of((name, _first(results, name)['command']) for name in names)}\n\n"
+        + "\n\n".join(f"![{name}]({name}.png)" for name in names)
     )
     write_report(
         out, "mnist-dvs", "Naturalizing MNIST-DVS (section 6.3, Figure 3)", body,
-        {"seed": seed, "results": results}, command,
+        {"results": results}, command,
     )  # fmt: skip
+
+
+def _first(results: list[dict[str, Any]], case: str) -> dict[str, Any]:
+    return next(result for result in results if result["case"] == case)
+
+
+def _both(
+    case: Case, mnist: Path, out: Path, examples: int, n_train: int, seed: int, say: Say
+) -> list[dict[str, Any]]:
+    """Results of both decodings of a case; their figure is drawn."""
+    results, seen = [], {}
+    for view, name in VIEWS.items():
+        say(f"{case.name}, {name} decoding")
+        configuration = case_configuration(case, view, str(mnist), examples, n_train, seed)
+        result, seen[name], shown = _one(configuration, out, say)
+        about = {"case": case.name, "source": case.source, "dt_us": case.dt_us, "seed": seed}
+        results.append(about | {"decoding": name} | result)
+    _draw_case(out / f"{case.name}.png", seen, shown)
+    return results
 
 
 def _one(
@@ -181,13 +205,14 @@ def embed(spikes: Tensor) -> npt.NDArray[np.float32]:
     return points
 
 
-def _row(case: Case, decoding: str, result: dict[str, Any]) -> list[str]:
+def _row(result: dict[str, Any]) -> list[str]:
     return [
-        case.source, f"{case.dt_us // 1000} ms", str(result["n_steps"]), decoding,
+        result["source"], f"{result['dt_us'] // 1000} ms", str(result["n_steps"]),
+        result["decoding"],
         str(result["n_train"]), str(result["n_test"]), f"{result['examples']:,}",
         f"{100 * result['accuracy']:.1f}", f"{result['mse']:.4f}",
         f"{result['readout_spikes_per_step']:.1f}", f"{100 * result['purity']:.1f}",
-        f"{result['seconds'] / 60:.1f}",
+        str(result["seed"]), f"{result['seconds'] / 60:.1f}",
     ]  # fmt: skip
 
 
