@@ -6,6 +6,7 @@ one off again would leave rounding behind. So while updates are on trial none is
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,7 @@ class DelayedBackend:
         inner = engine.backend
         assert isinstance(inner, NumbaBackend)
         self.engine, self.inner, self.rings = engine, inner, rings
+        self._sizes = [math.prod(shape) for shape in inner.encoder.layer_shapes]
         self.live = live_weights(inner)
         self.set_weights(engine.model.weights)
         self._at_once = [t.numpy() for w in self.live for t in (w.bias, w.feedback)]
@@ -78,13 +80,12 @@ class DelayedBackend:
                 f"updates on trial must be judged after at most {rings.n_held} steps; "
                 f"got {n_steps} at once"
             )
-        sizes = [math.prod(shape) for shape in inner.encoder.layer_shapes]
-        if len(inputs.indices) and not (
-            inputs.indices.min() >= 0 and inputs.indices.max() < inner.encoder.n_inputs
-        ):
+        sizes, indices = self._sizes, inputs.indices
+        unsigned = indices.view(np.dtype(f"u{indices.itemsize}"))  # one below 0 is very large
+        if len(indices) and not unsigned.max() < inner.encoder.n_inputs:
             raise ConfigurationError(
                 f"active inputs must lie in 0 to {inner.encoder.n_inputs - 1}; "
-                f"got {inputs.indices.min()} to {inputs.indices.max()}"
+                f"got {indices.min()} to {indices.max()}"
             )
         spikes = np.empty(n_steps * sum(sizes), np.uint8)
         potentials = np.empty(n_steps * sum(sizes), inner.network.memory.dtype)
@@ -95,16 +96,13 @@ class DelayedBackend:
             inputs.indices, spikes, potentials,
         )  # fmt: skip
         inner.step += n_steps
-        ends = np.cumsum([0] + [n_steps * size for size in sizes])
+        starts = [n_steps * sum(sizes[:index]) for index in range(len(sizes) + 1)]
 
-        def layer(values: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
-            return values[ends[index] : ends[index + 1]].reshape(n_steps, 1, sizes[index])
+        def layers(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+            parts = itertools.pairwise(starts)
+            return tuple(values[start:end].reshape(n_steps, 1, -1) for start, end in parts)
 
-        return EncoderTrace(
-            inputs,
-            tuple(layer(spikes, index) for index in range(len(sizes))),
-            tuple(layer(potentials, index) for index in range(len(sizes))),
-        )
+        return EncoderTrace(inputs, layers(spikes), layers(potentials))
 
     def update(self) -> None:
         """Make the update that waits for the loss."""
