@@ -42,7 +42,7 @@ class ByteStream:
         data = self._pushed_back[:n_bytes]
         self._pushed_back = self._pushed_back[n_bytes:]
         if len(data) < n_bytes:
-            data += self._read_file(n_bytes - len(data))
+            data += self._read_file(n_bytes - len(data), self.offset + len(data))
         self.offset += len(data)
         return data
 
@@ -60,7 +60,7 @@ class ByteStream:
             return data[:end]
         return data
 
-    def _read_file(self, n_bytes: int) -> bytes:
+    def _read_file(self, n_bytes: int, offset: int) -> bytes:
         pieces: list[bytes] = []
         try:
             while n_bytes > 0:  # a length may be a lie: memory is taken for what is there
@@ -72,13 +72,14 @@ class ByteStream:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             if self._lenient:
                 return b"".join(pieces)
+            end = offset + sum(map(len, pieces))
             raise TruncatedRecordingError(
-                f"{self.name}: gzip data must be whole; it is damaged after byte {self.offset} of "
+                f"{self.name}: gzip data must be whole; it is damaged after byte {end} of "
                 f"the unpacked data ({error}). {REMEDY}."
             ) from error
         except OSError as error:
             raise RecordingError(
-                f"{self.name}: must be readable; failed at byte {self.offset}: {error}"
+                f"{self.name}: must be readable; failed at byte {offset}: {error}"
             ) from error
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

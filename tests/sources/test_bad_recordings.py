@@ -1,5 +1,6 @@
 """Bad recordings: one clear error each that names the file, the place and what to do."""
 
+import contextlib
 import gzip
 import re
 from pathlib import Path
@@ -96,6 +97,11 @@ def test_a_packed_recording_cut_off_is_one_clear_error(name: str, tmp_path: Path
         with pytest.raises(RecordingError) as raised:
             join(open_source(path))
         assert is_clear(raised.value, path), raised.value
+        with gzip.open(path) as packed, contextlib.suppress(EOFError):
+            n_unpacked = 0
+            while packed.read(1):
+                n_unpacked += 1
+        assert f"damaged after byte {n_unpacked} " in str(raised.value)
         assert len(join(open_source(path, lenient=True))) <= 300
 
 
