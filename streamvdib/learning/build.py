@@ -8,7 +8,8 @@ from typing import Any
 from streamvdib.engine import Engine
 from streamvdib.errors import ConfigurationError
 from streamvdib.learning.configuration import rule_from
-from streamvdib.learning.delayed import DelayedLearner, why_not_delayed, why_not_on
+from streamvdib.learning.delayed import DelayedLearner
+from streamvdib.learning.delayed_demands import why_not_delayed, why_not_on
 from streamvdib.learning.learner_state import Settings
 from streamvdib.learning.online import OnlineLearner
 from streamvdib.learning.optimisers import make_optimiser

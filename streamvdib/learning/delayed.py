@@ -42,21 +42,18 @@ from streamvdib.backends.numba_eprop import (
     PRIOR_COST,
     SCALE,
 )
-from streamvdib.connections import Dense
 from streamvdib.encoder import Weights
 from streamvdib.engine import Engine
 from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.learning.compiled_decoder import CompiledDecoderStep, can_step
 from streamvdib.learning.decoder_step import DecoderStep
 from streamvdib.learning.delayed_backend import DelayedBackend
+from streamvdib.learning.delayed_demands import why_not_delayed, why_not_on
 from streamvdib.learning.feedback import feedback_name, initial_feedback
 from streamvdib.learning.learner_state import Settings, check_sizes
 from streamvdib.learning.online import trace_steps
-from streamvdib.learning.optimisers import SGD
-from streamvdib.learning.priors import BernoulliPrior
 from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
-from streamvdib.neurons.srm import SRM
 from streamvdib.spike_window import SpikeWindow
 
 Target = npt.NDArray[np.float32]
@@ -72,7 +69,7 @@ class DelayedLearner:
 
     Args:
         model: the engine's own; its decoder changes in place.
-        settings: rule, optimisers, rates; see ``can_delay``.
+        settings: rule, optimisers, rates; see ``why_not_delayed``.
         decode_every: steps between losses and updates of the decoder.
         every_step: learn at each step, not only when the decoder does.
         n_credited: steps that a loss credits; the decoder's window, or what lies between two
@@ -328,27 +325,3 @@ class DelayedLearner:
         except LearningError:
             self.is_paused = True
             raise
-
-
-def why_not_delayed(model: Model, settings: Settings) -> str:
-    """What this rule and model lack for ``DelayedLearner``; empty where nothing is lacking."""
-    rule, layers = settings.rule, model.encoder.layers
-    demands = {
-        "the estimator 'score'": rule.estimator == "score",
-        "a fixed Bernoulli prior": isinstance(rule.prior, BernoulliPrior),
-        "the baseline 'mean' or 'none'": rule.baseline in ("mean", "none"),
-        "the optimiser 'sgd' for the encoder": settings.encoder_optimiser == SGD(),
-        f"a divergence_norm of {LARGEST_GRADIENT:g}": settings.divergence_norm == LARGEST_GRADIENT,
-        "dense layers": all(isinstance(layer.connection, Dense) for layer in layers),
-        "SRM neurons": all(isinstance(layer.neuron, SRM) for layer in layers),
-        "random feedback with instantaneous credit for hidden layers": len(layers) == 1
-        or (rule.feedback, rule.credit) == ("random", "instantaneous"),
-    }
-    return ", ".join(demand for demand, is_met in demands.items() if not is_met)
-
-
-def why_not_on(engine: Engine) -> str:
-    """What an engine lacks for ``DelayedLearner``; empty where nothing is lacking."""
-    if not isinstance(engine.backend, (NumbaBackend, DelayedBackend)):
-        return "the numba backend"
-    return "" if engine.n_lanes == 1 else f"one lane; this engine has {engine.n_lanes}"
