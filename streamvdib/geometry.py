@@ -132,29 +132,36 @@ class Geometry:
         if self.tile is None:
             single: Images = frames[0]
             return single
-        corners, shape, weight = self._blend(frames.shape[1:])
-        image = np.zeros(shape, dtype=np.float32)
-        total = np.zeros(shape, dtype=np.float32)
-        for (top, left), frame in zip(corners, frames, strict=True):
-            place = (slice(top, top + frame.shape[0]), slice(left, left + frame.shape[1]))
-            image[place] += frame * weight
-            total[place] += weight
+        height, width = frames.shape[1:]
+        tops, rows = _ramps(self.corners, 0, height, self.tile, self.overlap)
+        lefts, columns = _ramps(self.corners, 1, width, self.tile, self.overlap)
+        weighted = (frames * np.outer(rows, columns)).reshape(-1, len(lefts), height, width)
+        strips = np.zeros((len(tops), height, lefts[-1] + width), dtype=np.float32)
+        for column, left in enumerate(lefts):
+            strips[:, :, left : left + width] += weighted[:, column]
+        image = np.zeros((tops[-1] + height, lefts[-1] + width), dtype=np.float32)
+        for strip, top in zip(strips, tops, strict=True):
+            image[top : top + height] += strip
+        total = np.outer(_overlaid(tops, rows), _overlaid(lefts, columns))
         return (image / np.maximum(total, np.finfo(np.float32).tiny)).astype(np.float32)
 
-    def _blend(
-        self, size: tuple[int, ...]
-    ) -> tuple[list[tuple[int, int]], tuple[int, int], Images]:
-        """Corners and size of the assembled image, and the weight of a tile's pixels."""
-        assert self.tile is not None
-        scale = (size[0] / self.tile[0], size[1] / self.tile[1])
-        corners = [(round(top * scale[0]), round(left * scale[1])) for top, left in self.corners]
-        shape = (corners[-1][0] + size[0], corners[-1][1] + size[1])
-        ramps = []
-        for length, factor in zip(size, scale, strict=True):
-            ramp = max(1.0, self.overlap * factor)
-            edge = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
-            ramps.append(np.minimum(edge / ramp, 1.0).astype(np.float32))
-        return corners, shape, np.outer(ramps[0], ramps[1])
+
+def _ramps(
+    corners: tuple[tuple[int, int], ...], axis: int, size: int, tile: tuple[int, int], overlap: int
+) -> tuple[list[int], Images]:
+    """Where decoded tiles of ``size`` pixels begin along an axis, and their pixels' weights."""
+    factor = size / tile[axis]
+    starts = [round(start * factor) for start in sorted({corner[axis] for corner in corners})]
+    edge = np.minimum(np.arange(size), np.arange(size)[::-1]) + 1
+    return starts, np.minimum(edge / max(1.0, overlap * factor), 1.0).astype(np.float32)
+
+
+def _overlaid(starts: list[int], weights: Images) -> Images:
+    """The weights of all tiles along one axis, added up."""
+    total = np.zeros(starts[-1] + len(weights), dtype=np.float32)
+    for start in starts:
+        total[start : start + len(weights)] += weights
+    return total
 
 
 def fit_geometry(

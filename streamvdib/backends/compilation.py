@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit as numba_njit
 from numba import types
 from numba.extending import intrinsic
@@ -96,3 +97,36 @@ def float64_of_bits(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001 - nu
         return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
 
     return types.float64(types.int64), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def trailing_zeros(typing_context: Any, word: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """How many zeros follow the last one bit of a uint64; 64 for zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return word(word), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def set_bits(typing_context: Any, word: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """How many bits of a uint64 are one."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.ctpop(arguments[0])
+
+    return word(word), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def eight_bytes(typing_context: Any, values: Any, place: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """Eight elements of a contiguous uint8 array as one uint64, the first in its lowest bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        address = builder.bitcast(address, ir.PointerType(ir.IntType(64)))
+        return builder.load(address, align=1)
+
+    return types.uint64(values, place), generate

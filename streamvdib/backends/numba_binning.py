@@ -12,8 +12,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba.extending import intrinsic
 
 from streamvdib.backends.compilation import (
     ONE,
@@ -24,6 +22,8 @@ from streamvdib.backends.compilation import (
     Size,
     compiled,
     part,
+    set_bits,
+    trailing_zeros,
     unsigned,
 )
 from streamvdib.geometry import Geometry
@@ -33,7 +33,6 @@ FOUR = unsigned(4)
 GROUP_BITS = 512  # eight words, whose eight bytes are looked at as one number
 NOWHERE = -(1 << 60)
 SLACK = 8  # indices are written four at a time
-numba_intrinsic: Any = intrinsic
 
 
 class ActiveMap(NamedTuple):
@@ -126,7 +125,7 @@ def bin_events(
     offsets: Integers,
     indices: Integers,
     left: Integers,
-) -> tuple[int, int, int, int]:
+) -> tuple[Size, Size, Size, int]:
     """Events into lists of active inputs.
 
     Arrays come one by one: numba takes tuples apart too slowly for packets of few events.
@@ -245,7 +244,7 @@ def _set(places: Integers, n_places: Size, words: Keys, touched: Bytes) -> int:
 def _emit(
     first_group: Size,
     n_groups: Size,
-    base: int,
+    base: Any,
     words: Keys,
     groups: Keys,
     numbers: Integers,
@@ -268,7 +267,7 @@ def _emit(
 
 
 @part
-def _write_bits(bits: Size, start: int, numbers: Integers, place: Size) -> Size:
+def _write_bits(bits: Size, start: Any, numbers: Integers, place: Size) -> Size:
     """Numbers of the set bits, added to ``start``, four at a time whether or not there are as many.
 
     A loop over the bits would be mispredicted at the end of every word.
@@ -283,23 +282,3 @@ def _write_bits(bits: Size, start: int, numbers: Integers, place: Size) -> Size:
             numbers[place + i] = start + np.int64(trailing_zeros(bits))
             bits &= bits - ONE
     return end
-
-
-@numba_intrinsic  # type: ignore[untyped-decorator]
-def trailing_zeros(typing_context: Any, word: Any) -> Any:  # noqa: ARG001 - numba's signature
-    """How many zeros follow the last one bit of a uint64; 64 for zero."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return word(word), generate
-
-
-@numba_intrinsic  # type: ignore[untyped-decorator]
-def set_bits(typing_context: Any, word: Any) -> Any:  # noqa: ARG001 - numba's signature
-    """How many bits of a uint64 are one."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        return builder.ctpop(arguments[0])
-
-    return word(word), generate

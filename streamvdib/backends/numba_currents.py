@@ -41,32 +41,48 @@ def sum_rows(
     """
     for i in range(width):
         memory[current + i] = 0
-    k = start
-    while k + 8 <= end:
-        a, b = _row(first_row, width, indices[k]), _row(first_row, width, indices[k + 1])
-        c, d = _row(first_row, width, indices[k + 2]), _row(first_row, width, indices[k + 3])
-        e, f = _row(first_row, width, indices[k + 4]), _row(first_row, width, indices[k + 5])
-        g, h = _row(first_row, width, indices[k + 6]), _row(first_row, width, indices[k + 7])
-        for i in range(width):
-            half = memory[current + i] + weights[a + i] + weights[b + i]
-            half = half + weights[c + i] + weights[d + i]
-            whole = half + weights[e + i] + weights[f + i]
-            memory[current + i] = whole + weights[g + i] + weights[h + i]
-        k += 8
-    while k + 2 <= end:
-        a, b = _row(first_row, width, indices[k]), _row(first_row, width, indices[k + 1])
-        for i in range(width):
-            memory[current + i] = memory[current + i] + weights[a + i] + weights[b + i]
-        k += 2
-    if k < end:
-        a = _row(first_row, width, indices[k])
-        for i in range(width):
-            memory[current + i] += weights[a + i]
+    add_rows(weights, first_row, width, width, indices, start, end, memory, current)
 
 
 @part
-def _row(first_row: Size, width: Size, index: int) -> Any:
-    return first_row + unsigned(index) * width
+def add_rows(
+    weights: Floats,
+    first_row: Size,
+    stride: Size,
+    width: Size,
+    indices: Integers,
+    start: int,
+    end: int,
+    memory: Floats,
+    target: Size,
+) -> None:
+    """Add ``width`` numbers of every row ``indices[start:end]``; rows begin ``stride`` apart."""
+    k = start
+    while k + 8 <= end:
+        a, b = _row(first_row, stride, indices[k]), _row(first_row, stride, indices[k + 1])
+        c, d = _row(first_row, stride, indices[k + 2]), _row(first_row, stride, indices[k + 3])
+        e, f = _row(first_row, stride, indices[k + 4]), _row(first_row, stride, indices[k + 5])
+        g, h = _row(first_row, stride, indices[k + 6]), _row(first_row, stride, indices[k + 7])
+        for i in range(width):
+            half = memory[target + i] + weights[a + i] + weights[b + i]
+            half = half + weights[c + i] + weights[d + i]
+            whole = half + weights[e + i] + weights[f + i]
+            memory[target + i] = whole + weights[g + i] + weights[h + i]
+        k += 8
+    while k + 2 <= end:
+        a, b = _row(first_row, stride, indices[k]), _row(first_row, stride, indices[k + 1])
+        for i in range(width):
+            memory[target + i] = memory[target + i] + weights[a + i] + weights[b + i]
+        k += 2
+    if k < end:
+        a = _row(first_row, stride, indices[k])
+        for i in range(width):
+            memory[target + i] += weights[a + i]
+
+
+@part
+def _row(first_row: Size, stride: Size, index: int) -> Any:
+    return first_row + unsigned(index) * stride
 
 
 @part

@@ -4,77 +4,96 @@
     second layer   a = b_2 + sum_j relu(h_j) row j of W_2, over the j with h_j > 0
 
 The window is read where it lies in its ring: a spike in ring row r is lag-indexed, so nothing is
-shifted. Sums run from the oldest step to the newest, neurons ascending.
+shifted. Sums run from the oldest step to the newest, neurons ascending, whatever the number of
+lanes. Many lanes share the weights of a step, and of a range of columns, while those are in the
+cache.
 """
 
 from __future__ import annotations
 
-from streamvdib.backends.compilation import ZERO, Bytes, Floats, Size, compiled, part, unsigned
+from streamvdib.backends.compilation import (
+    ONE,
+    ZERO,
+    Bytes,
+    Floats,
+    Integers,
+    Size,
+    compiled,
+    eight_bytes,
+    part,
+    trailing_zeros,
+    unsigned,
+)
+from streamvdib.backends.numba_currents import add_rows
+
+COLUMNS = unsigned(128)  # of a layer's outputs that many lanes work on together
+THREE, SEVEN, EIGHT, BYTE = unsigned(3), unsigned(7), unsigned(8), unsigned(255)
 
 
 @compiled
 def decode_window(
     ring: Bytes,
+    n_neurons: int,
     oldest: int,
     is_rate: bool,
-    first_weights: Floats,
-    first_bias: Floats,
+    weights: Floats,
+    bias: Floats,
     hidden: Floats,
+    ends: Integers,
+    active: Integers,
 ) -> None:
     """First layer for every lane.
 
     Args:
-        ring: spikes, (tau_d, n_lanes, n_neurons).
+        ring: spikes, (tau_d * n_lanes * n_neurons,).
+        n_neurons: of the readout.
         oldest: the row that holds the oldest step.
         is_rate: whether weights are per neuron, for the sum over time, and not per step.
-        first_weights: (tau_d * n_neurons or n_neurons, n_hidden).
-        first_bias: (n_hidden,).
-        hidden: the result, (n_lanes, n_hidden).
+        weights: (tau_d * n_neurons * n_hidden,), or without tau_d.
+        bias: (n_hidden,).
+        hidden: the result, (n_lanes * n_hidden,).
+        ends: working array, (n_lanes + 1,), zeros.
+        active: working array, (n_lanes * n_neurons,).
     """
-    tau_d, n_lanes, n_neurons = ring.shape
-    for lane in range(unsigned(n_lanes)):
-        for i in range(unsigned(len(first_bias))):
-            hidden[lane, i] = first_bias[i]
-        for age in range(unsigned(tau_d)):
-            row = (unsigned(oldest) + age) % unsigned(tau_d)
-            first_row = ZERO if is_rate else age * unsigned(n_neurons)
-            _add_step(ring, row, lane, unsigned(n_neurons), first_weights, first_row, hidden)
+    n_lanes, n_hidden = unsigned(len(ends) - 1), unsigned(len(bias))
+    n_spikes = n_lanes * unsigned(n_neurons)
+    tau_d = unsigned(len(ring)) // n_spikes
+    n_columns = n_hidden if n_lanes == ONE else COLUMNS
+    for lane in range(n_lanes):
+        for i in range(n_hidden):
+            hidden[lane * n_hidden + i] = bias[i]
+    for age in range(tau_d):
+        first = (unsigned(oldest) + age) % tau_d * n_spikes
+        n_active = ZERO
+        for lane in range(n_lanes):
+            start = first + lane * unsigned(n_neurons)
+            n_active = _list_spikes(ring, start, unsigned(n_neurons), active, n_active)
+            ends[lane + ONE] = n_active
+        row = ZERO if is_rate else age * unsigned(n_neurons) * n_hidden
+        for low in range(ZERO, n_hidden, n_columns):
+            width = min(n_columns, n_hidden - low)
+            for lane in range(n_lanes):
+                add_rows(
+                    weights, row + low, n_hidden, width, active, ends[lane], ends[lane + ONE],
+                    hidden, lane * n_hidden + low,
+                )  # fmt: skip
 
 
 @part
-def _add_step(
-    ring: Bytes,
-    row: Size,
-    lane: Size,
-    n_neurons: Size,
-    weights: Floats,
-    first_row: Size,
-    hidden: Floats,
-) -> None:
-    """Add the weight rows of one step's spikes, four at a time."""
-    width = unsigned(weights.shape[1])
-    a, b, c, n_waiting = ZERO, ZERO, ZERO, 0
-    for neuron in range(n_neurons):
-        if ring[row, lane, neuron] == 0:
-            continue
-        d = first_row + neuron
-        if n_waiting == 3:
-            for i in range(width):
-                half = hidden[lane, i] + weights[a, i] + weights[b, i]
-                hidden[lane, i] = half + weights[c, i] + weights[d, i]
-            n_waiting = 0
-            continue
-        a, b, c = (d, b, c) if n_waiting == 0 else (a, d, c) if n_waiting == 1 else (a, b, d)
-        n_waiting += 1
-    if n_waiting > 0:
-        for i in range(width):
-            hidden[lane, i] += weights[a, i]
-    if n_waiting > 1:
-        for i in range(width):
-            hidden[lane, i] += weights[b, i]
-    if n_waiting > 2:
-        for i in range(width):
-            hidden[lane, i] += weights[c, i]
+def _list_spikes(ring: Bytes, first: Size, n_neurons: Size, active: Integers, place: Size) -> Size:
+    """Append the numbers of the neurons that spike, eight looked at at once; the list's end."""
+    n_whole = n_neurons & ~SEVEN
+    for low in range(ZERO, n_whole, EIGHT):
+        word = eight_bytes(ring, first + low)
+        while word != ZERO:
+            byte = trailing_zeros(word) >> THREE
+            active[place] = low + byte
+            place += ONE
+            word &= ~(BYTE << (byte << THREE))
+    for neuron in range(n_whole, n_neurons):
+        active[place] = neuron
+        place += unsigned(ring[first + neuron] != 0)
+    return place
 
 
 @compiled

@@ -31,7 +31,7 @@ from streamvdib.backends.numba_currents import (
     sum_rows,
 )
 from streamvdib.backends.numba_draws import fill_draws, fill_draws_in_order, fire_at_random
-from streamvdib.backends.numba_filters import Filter, respond
+from streamvdib.backends.numba_filters import Filter, integrate_exponentials, respond
 from streamvdib.backends.numba_plan import (
     BIAS,
     CONNECTION,
@@ -268,10 +268,15 @@ def integrate(
 ) -> None:
     """U = (alpha * I) + w_fb (beta * z) + bias of one step."""
     constants, memory, n_padded = network.constants, network.memory, row[N_PADDED]
+    weights, bias = row[FEEDBACK_WEIGHTS], row[BIAS]
+    if response.n_terms == ONE and feedback.n_terms == ONE:
+        integrate_exponentials(
+            step, response, feedback, constants, weights, bias, memory, potentials
+        )
+        return
     for i in range(n_padded):
         memory[potentials + i] = 0
     respond(step, feedback, constants, memory, potentials)
-    weights, bias = row[FEEDBACK_WEIGHTS], row[BIAS]
     for i in range(n_padded):
         memory[potentials + i] = (
             constants[weights + i] * memory[potentials + i] + constants[bias + i]

@@ -19,9 +19,9 @@ Everything lies in one flat memory; arguments say where. Rings hold step t in ro
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from streamvdib.backends.compilation import ONE, Floats, Size, part, unsigned
+from streamvdib.backends.compilation import ONE, ZERO, Floats, Size, part, unsigned
 
 GROUP = unsigned(256)  # neurons whose blocks begin together
 
@@ -78,6 +78,71 @@ def _slide(
             total = decay * memory[sums + i] + memory[source + i]
             memory[sums + i] = total
             memory[target + i] += coefficient * (total + power * memory[suffix + i])
+
+
+@part
+def integrate_exponentials(
+    step: Size,
+    response: Filter,
+    feedback: Filter,
+    constants: Floats,
+    weights: Size,
+    bias: Size,
+    memory: Floats,
+    result: Size,
+) -> None:
+    """U = w_fb (feedback) + bias + response, both of one exponential, in one pass over the neurons.
+
+    The same operations in the same order as ``respond`` twice, without the stores between.
+    """
+    n_neurons = response.n_neurons
+    coefficient, decay = constants[response.terms], constants[response.terms + ONE]
+    coefficient_2, decay_2 = constants[feedback.terms], constants[feedback.terms + ONE]
+    for group in range((n_neurons + GROUP - ONE) // GROUP):
+        low = group * GROUP
+        count = min(GROUP, n_neurons - low)
+        power, sums, source, suffix = _open_step(
+            step, group, low, count, response, constants, memory
+        )
+        power_2, sums_2, source_2, suffix_2 = _open_step(
+            step, group, low, count, feedback, constants, memory
+        )
+        target, weight, offset = result + low, weights + low, bias + low
+        for i in range(count):
+            total = decay * memory[sums + i] + memory[source + i]
+            total_2 = decay_2 * memory[sums_2 + i] + memory[source_2 + i]
+            memory[sums + i] = total
+            memory[sums_2 + i] = total_2
+            fed_back = coefficient_2 * (total_2 + power_2 * memory[suffix_2 + i])
+            potential = constants[weight + i] * fed_back + constants[offset + i]
+            memory[target + i] = potential + coefficient * (total + power * memory[suffix + i])
+
+
+@part
+def _open_step(
+    step: Size,
+    group: Size,
+    low: Size,
+    count: Size,
+    response: Filter,
+    constants: Floats,
+    memory: Floats,
+) -> tuple[Any, Size, Size, Size]:
+    """Close a group's block of the first exponential if it is over.
+
+    Returns:
+        a^(o+1), and where the group's R_o, J_t and T_{o+1} begin.
+    """
+    tau, n_neurons = response.tau, response.n_neurons
+    offset = (step + group) % tau
+    sums = response.sums + low
+    if offset == 0:
+        _close_block(step, ZERO, ONE, low, count, response, constants, memory)
+        for i in range(count):
+            memory[sums + i] = 0
+    source = response.history + (step % tau) * n_neurons + low
+    suffix = response.suffixes + (offset + ONE) % tau * n_neurons + low
+    return constants[response.powers + offset + ONE], sums, source, suffix
 
 
 @part

@@ -79,6 +79,8 @@ class WindowDecoding:
         ]
         self._seen: SpikeArray = np.empty(0, np.uint8)  # what the outputs are of
         self._oldest = 0
+        self.ends = np.zeros(n_lanes + 1, np.int64)  # of the lanes' lists of spikes in one step
+        self.active = np.empty(n_lanes * window.ring.shape[2], np.int32)
 
     def __call__(self) -> Floats:
         """Estimates of every lane, (n_lanes, *output_shape)."""
@@ -103,7 +105,17 @@ class WindowDecoding:
         if not any(changed) and oldest == self._oldest and np.array_equal(ring, self._seen):
             return self.outputs[-1]
         self._seen, self._oldest = ring.copy(), oldest
-        decode_window(ring, oldest, self.is_rate, first.weights, first.bias, self.outputs[0])
+        decode_window(
+            ring.reshape(-1),
+            ring.shape[2],
+            oldest,
+            self.is_rate,
+            first.weights.reshape(-1),
+            first.bias,
+            self.outputs[0].reshape(-1),
+            self.ends,
+            self.active,
+        )
         if len(self.layers) > 1:
             last = self.layers[1]
             rectified_layer(self.outputs[0], last.weights, last.bias, self.outputs[1])
