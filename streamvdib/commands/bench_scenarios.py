@@ -14,6 +14,7 @@ from streamvdib.backends import make_backend
 from streamvdib.binning import Binner
 from streamvdib.commands.bench_measure import Contender, Scenario
 from streamvdib.commands.bench_peers import numpy_steps, peer_steps
+from streamvdib.commands.bench_start import first_frame, importing
 from streamvdib.decoding import TorchDecoding, make_decoding
 from streamvdib.encoder import LayerWeights, Weights
 from streamvdib.engine import Engine
@@ -49,6 +50,8 @@ def all_scenarios(only: str, *, peers: bool) -> list[Make]:
         table[name] = partial(binning, name, width, height, rate)
     table["end-to-end"] = end_to_end
     table["tiles-346x260"] = tiles
+    table["import"] = importing
+    table["first-frame"] = first_frame
     return [make for name, make in table.items() if only in name]
 
 
