@@ -17,7 +17,11 @@ from streamvdib.replay.experiments.davis import (
     summarize,
 )
 from streamvdib.replay.experiments.mnist import Run, mnist_configuration
-from streamvdib.replay.experiments.mnist_dvs import nearest_neighbour_purity
+from streamvdib.replay.experiments.mnist_dvs import (
+    Case,
+    case_configuration,
+    nearest_neighbour_purity,
+)
 from streamvdib.replay.experiments.progressive import running_means
 from streamvdib.replay.experiments.reports import (
     all_kept,
@@ -82,6 +86,16 @@ def test_every_cell_of_the_mnist_table_is_a_valid_configuration() -> None:
         found = mnist_configuration(Run("ttfs", "rate", method, 100), "folder", 0)
         assert found.model["decoder"]["view"] == "rate"
         assert found.rule.estimator == method.split("-")[0]
+
+
+def test_coarse_bins_of_mnist_dvs_learn_in_smaller_and_faster_steps() -> None:
+    found = {
+        dt_us: case_configuration(Case("nmnist", dt_us, "folder"), "window", "mnist", 80, 10, 0)
+        for dt_us in (10_000, 25_000)
+    }
+    assert [f.model["decoder"]["tau_d"] for f in found.values()] == [31, 12]
+    paces = [(f.training.batch, f.training.learning_rate) for f in found.values()]
+    assert paces == [(16, 1e-3), (8, 3e-3)]
 
 
 def test_purity_by_hand() -> None:
