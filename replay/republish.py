@@ -21,6 +21,7 @@ from streamvdib.sources.spif import LAYOUT_TIME_BITS, encode_spif
 
 from .writers import ENCODERS
 from .writers.encoder import Encoder
+from .writers.files import earlier
 from .writers.text import text_lines
 
 DEFAULT_BATCH = 64  # events in a datagram: 512 bytes of SPIF words, as aestream sends them
@@ -99,15 +100,23 @@ class UdpPublisher:
 class StreamPublisher:
     """Bytes of a file format on a stream such as standard output. Memory: one packet."""
 
-    def __init__(self, file: BinaryIO, encoder: Encoder | None) -> None:
-        """Write to ``file``; without an encoder plain lines as aestream prints them."""
+    def __init__(self, file: BinaryIO, encoder: Encoder | None, *, zero_time: bool = False) -> None:
+        """Write to ``file``; without an encoder plain lines as aestream prints them.
+
+        With ``zero_time`` the first event is at zero.
+        """
         self.counters = {"events": 0}
         self._file = file
+        self._origin_us: int | None = None if zero_time else 0
         self._encoder = encoder
         self._write(b"" if encoder is None else encoder.header())
 
     def publish(self, packet: EventPacket) -> None:
         """Write the packet and pass it on at once."""
+        if self._origin_us is None and len(packet.events):
+            self._origin_us = int(packet.events[0]["t_us"])
+        if self._origin_us:
+            packet = earlier(packet, self._origin_us)
         encoder = self._encoder
         self._write(text_lines(packet.events) if encoder is None else encoder.encode(packet))
         self.counters["events"] += len(packet.events)
@@ -125,15 +134,15 @@ class StreamPublisher:
             raise SinkError("standard output must have a reader; it has gone") from error
 
 
-def open_publisher(uri: str, sensor_size: SensorSize) -> Publisher:
-    """Open a way out.
+def open_publisher(uri: str, sensor_size: SensorSize, *, zero_time: bool = False) -> Publisher:
+    """Open a way out; ``zero_time`` is for standard output.
 
     Raises:
         ConfigurationError: the address cannot be meant.
     """
     scheme = uri.partition(":")[0].partition("?")[0]
     if scheme in ("-", "stdout"):
-        return _stdout(uri, sensor_size)
+        return _stdout(uri, sensor_size, zero_time)
     if scheme == "udp":
         return _udp(uri)
     if scheme == "dv":
@@ -167,7 +176,7 @@ def _udp(uri: str) -> UdpPublisher:
     )
 
 
-def _stdout(uri: str, sensor_size: SensorSize) -> StreamPublisher:
+def _stdout(uri: str, sensor_size: SensorSize, zero_time: bool) -> StreamPublisher:
     address = Address(uri)
     name = address.take("format", str, "")
     address.finish()
@@ -178,4 +187,4 @@ def _stdout(uri: str, sensor_size: SensorSize) -> StreamPublisher:
     if name:
         module = importlib.import_module(f".writers.{ENCODERS[f'.{name}']}", __package__)
         encoder = module.Encoder(sensor_size)
-    return StreamPublisher(sys.stdout.buffer, encoder)
+    return StreamPublisher(sys.stdout.buffer, encoder, zero_time=zero_time)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="udp://HOST:PORT, zmq://HOST:PORT, dv://HOST:PORT, a file, or stdout (%(default)s)",
     )
     parser.add_argument(
-        "--zero-time", action="store_true", help="files: times from the first event"
+        "--zero-time", action="store_true", help="files and stdout: times from the first event"
     )
     parser.add_argument("--wait", type=float, default=0.0, help="seconds before the first packet")
     parser.add_argument("--quiet", action="store_true", help="no closing line")
@@ -107,7 +107,7 @@ def _publisher(arguments: argparse.Namespace, playlist: Playlist) -> Publisher:
     if _is_file(arguments.to_uri):
         size = playlist.sensor_size
         return FilePublisher(arguments.to_uri, size, zero_time=arguments.zero_time)
-    return open_publisher(arguments.to_uri, playlist.sensor_size)
+    return open_publisher(arguments.to_uri, playlist.sensor_size, zero_time=arguments.zero_time)
 
 
 def _report(source: PacedSource, publisher: Publisher, seconds: float) -> None:

@@ -35,7 +35,7 @@ class FileWriter:
         if self._origin_us is None and len(packet.events):
             self._origin_us = int(packet.events["t_us"][0])
         if self._origin_us:
-            packet = _earlier(packet, self._origin_us)
+            packet = earlier(packet, self._origin_us)
         self._append(self._encoder.encode(packet))
         self.n_events += len(packet.events)
 
@@ -83,7 +83,8 @@ class FileWriter:
         )
 
 
-def _earlier(packet: EventPacket, by_us: int) -> EventPacket:
+def earlier(packet: EventPacket, by_us: int) -> EventPacket:
+    """A packet with all its times less by ``by_us``."""
     events = packet.events.copy()
     events["t_us"] -= by_us
     images = tuple(TimedImage(image.t_us - by_us, image.pixels) for image in packet.images)

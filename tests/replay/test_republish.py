@@ -94,19 +94,25 @@ def packets_source(source: Any, packets: Any) -> Any:
     return Both()
 
 
-@pytest.mark.parametrize("name", ["", "es"])
+@pytest.mark.parametrize(("name", "start_us"), [("", 0), ("es", 0), ("es", 1_589_163_147_368_868)])
 def test_standard_output_of_one_is_standard_input_of_the_other(
-    tools: Any, tmp_path: Path, name: str
+    tools: Any, tmp_path: Path, name: str, start_us: int
 ) -> None:
+    """Event Stream cannot hold times since 1970, as DV's are: these are sent from zero on."""
     events = tools.some_events(4000)
+    events["t_us"] += start_us
     writer = open_writer(tmp_path / "a.svr", tools.size)
     writer.write(EventPacket(events, int(events["t_us"][-1]) + 1))
     writer.close()
     uri = f"stdout?format={name}" if name else "stdout"
     command = [sys.executable, "-m", "streamvdib", "replay", str(tmp_path / "a.svr")]
     done = subprocess.run(
-        [*command, "--speed", "max", "--to-uri", uri], capture_output=True, check=True
+        [*command, "--speed", "max", "--to-uri", uri, *(["--zero-time"] if start_us else [])],
+        capture_output=True,
+        check=True,
     )
+    if start_us:
+        events["t_us"] -= events["t_us"][0]
     from streamvdib.sources.byte_recognition import AnyDecoder
 
     decoder = AnyDecoder("test")
