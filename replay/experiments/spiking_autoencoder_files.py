@@ -53,7 +53,6 @@ def perform(run: Run, data: Path, out: Path) -> dict[str, Any]:
     trained = train(
         images, run.settings, n_batches=run.n_batches, say=say, progress_file=progress_file
     )
-    train_seconds = time.perf_counter() - began
     n_test = None if run.n_batches is None else STUDY_TEST_IMAGES
     scores = asdict(score(trained, read_pixels(data, run.dataset, "t10k")[:n_test]))
     say(f"test MSE {scores['mse']:.4f}")
@@ -65,7 +64,7 @@ def perform(run: Run, data: Path, out: Path) -> dict[str, Any]:
         "scores": scores,
         "paper_mse": run.paper_mse,
         "figure": run.figure,
-        "train_seconds": round(train_seconds, 1),
+        "train_seconds": round(trained.seconds, 1),
         "curve": [[n, round(mse, 5), round(spike, 5)] for n, mse, spike in trained.curve],
         "torch": torch.__version__,
         "processor": platform.machine(),

@@ -37,24 +37,31 @@ class Progress:
         rule: MembranePotentialRule,
         generator: torch.Generator,
         curve: Sequence[tuple[int, float, float]],
+        seconds: float,
     ) -> None:
-        """Replace what was written before."""
+        """Replace what was written before; ``seconds`` are those of training so far."""
         tensors = {f"rule.{name}": value.contiguous() for name, value in rule.tensors().items()}
         tensors["generator"] = generator.get_state()
         tensors["curve"] = torch.tensor(curve, dtype=torch.float64)
+        tensors["seconds"] = torch.tensor(seconds, dtype=torch.float64)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         save_file(tensors, part, {"run": self._run})
         part.replace(self.path)
 
-    def load(self, rule: MembranePotentialRule, generator: torch.Generator) -> Curve:
-        """Bring rule and generator to where the run was; its curve, empty where none was."""
+    def load(self, rule: MembranePotentialRule, generator: torch.Generator) -> tuple[Curve, float]:
+        """Bring rule and generator to where the run was.
+
+        Returns:
+            Its curve, empty where none was, and its seconds.
+        """
         if not self.path.is_file():
-            return []
+            return [], 0.0
         with safe_open(self.path, "pt") as file:
             if (file.metadata() or {}).get("run") != self._run:
-                return []
+                return [], 0.0
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         rule.load_tensors({name.removeprefix("rule."): value for name, value in tensors.items()})
         generator.set_state(tensors["generator"])
-        return [(int(n), mse, spike) for n, mse, spike in tensors["curve"].tolist()]
+        curve = [(int(n), mse, spike) for n, mse, spike in tensors["curve"].tolist()]
+        return curve, float(tensors["seconds"])

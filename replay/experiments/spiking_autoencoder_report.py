@@ -27,7 +27,9 @@ against the image, the coding's own noise. The paper does not name the initial w
 runs take those of torch's Linear (uniform, without bias), "mnist-better" and "fashion-512-he"
 He's normal ones and a learning rate that falls linearly to 2 %. "fashion-512-better" and
 "fashion-1024-better" keep the hidden layer's random weights, balanced so that every neuron gets
-the same current on the mean image; the readout learns by the rule, at 1e-3 falling to 2 %. One
+the same current on the mean image; the readout learns by the rule, at 1e-3 falling to 2 %. In
+"fashion-512-learning" and "fashion-1024-learning" the hidden layer learns too, at a hundredth of
+that rate and without the mean image's direction in its gradient (keeps_mean_current). One
 pass over the 60,000 training images in every run of the first table; seconds are of one thread
 on a machine that others used at the same time."""
 

@@ -8,6 +8,7 @@ readout should give the input's spikes of the same step.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -73,6 +74,7 @@ class TrainedAutoencoder:
     encoder: Encoder
     weights: Weights
     curve: tuple[tuple[int, float, float], ...]  # (batch, MSE, Spike-MSE) while training
+    seconds: float  # of training, before and after a stop
 
 
 @dataclass(frozen=True)
@@ -181,11 +183,13 @@ def train(
     )
     generator = torch.Generator().manual_seed(settings.seed + 1)
     curve: Curve = []
+    began = time.perf_counter()
     batches = list(_batches(len(images), settings, generator))[:n_batches]
     about = asdict(settings) | {"n_batches": len(batches)}
     progress = Progress(progress_file, about) if progress_file else None
     if progress:
-        curve = progress.load(rule, generator)
+        curve, seconds_before = progress.load(rule, generator)
+        began -= seconds_before
     with denormals_flushed():
         for number in range(len(curve), len(batches)):
             left = 1.0 - number / len(batches)
@@ -195,10 +199,11 @@ def train(
             curve.append((number + 1, mse, spike_mse))
             if (number + 1) % SAID_EVERY == 0:
                 if progress:
-                    progress.save(rule, generator, curve)
+                    progress.save(rule, generator, curve, time.perf_counter() - began)
                 of = f"{number + 1} of {len(batches)}"
                 say(f"batch {of}: MSE {mse:.4f}, Spike-MSE {spike_mse:.4f}")
-    return TrainedAutoencoder(settings, encoder, rule.weights, tuple(curve))
+    seconds = time.perf_counter() - began
+    return TrainedAutoencoder(settings, encoder, rule.weights, tuple(curve), seconds)
 
 
 @contextmanager

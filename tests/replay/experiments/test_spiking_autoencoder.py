@@ -145,6 +145,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
         train(images, settings, say=stop, progress_file=file)
     whole, rest = train(images, settings), train(images, settings, progress_file=file)
     assert rest.curve == whole.curve
+    assert rest.seconds > 0.0
     for one, other in zip(whole.weights, rest.weights, strict=True):
         assert torch.equal(one.synapses, other.synapses)
     other_seed = replace(settings, seed=1)
