@@ -6,7 +6,9 @@ so a result depends neither on the vector width nor on which loop LLVM chose.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,6 +19,7 @@ from numba import njit as numba_njit
 from numba import types
 from numba.extending import intrinsic
 
+_LOG = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = npt.NDArray[Any]  # float32 or float64
 Bytes = npt.NDArray[np.uint8]
@@ -37,9 +40,16 @@ def compiled(function: Function) -> Function:
     numba discards kept code when the file of the *called* function changes. Kernels here call
     kernels of other files, so all files of the folder count. They count as a part of the version,
     which numba looks at before it unpickles an index: that of an older release may name types
-    that have moved since.
+    that have moved since. Where no folder can be written, the code lives as long as the process.
     """
-    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        dispatcher = njit(cache=True, **options)(function)
+    except RuntimeError as error:  # numba has no exception of its own for it
+        if "no locator available" not in str(error):
+            raise
+        _warn_of_no_folder()
+        dispatcher = njit(**options)(function)
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if index is not None and hasattr(index, "_version"):
         index._version = (index._version, _kernel_stamp())
@@ -68,6 +78,16 @@ def aligned_zeros(n_numbers: int, dtype: npt.DTypeLike, alignment: int = 64) -> 
     raw = np.zeros(n_numbers * size + alignment, dtype=np.uint8)
     start = -raw.ctypes.data % alignment
     return raw[start : start + n_numbers * size].view(dtype)
+
+
+@lru_cache(maxsize=1)
+def _warn_of_no_folder() -> None:
+    """Say once that compiled code is not kept; numba unpickles it, so no shared folder will do."""
+    _LOG.warning(
+        "compiled code cannot be kept and is made anew at every start (half a minute): neither "
+        "the installation nor the user's cache folder can be written. Set NUMBA_CACHE_DIR to a "
+        "folder that only this user can write"
+    )
 
 
 def _kernel_stamp() -> tuple[tuple[str, int, int], ...]:

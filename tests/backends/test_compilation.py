@@ -7,6 +7,11 @@ import pickle
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+from numba.core import caching
+
+from streamvdib.backends import compilation
+
 SOURCE = """
 from streamvdib.backends.compilation import compiled
 
@@ -44,3 +49,15 @@ def test_an_index_of_another_release_is_not_even_unpickled(tmp_path: Path) -> No
     older = (version, ((stamps[0][0], 0, 0), *stamps[1:]))
     index.write_bytes(pickle.dumps(older) + b"types that have moved")
     assert loaded(path).twice(21) == 42
+
+
+def test_where_no_folder_can_be_written_code_is_compiled_and_the_remedy_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    compilation._warn_of_no_folder.cache_clear()
+    path = tmp_path / "kernels_of_a_test.py"
+    path.write_text(SOURCE)
+    assert loaded(path).twice(21) == 42
+    assert not list(tmp_path.rglob("*.nbi"))
+    assert "NUMBA_CACHE_DIR" in caplog.text
