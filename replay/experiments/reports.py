@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ from streamvdib.errors import ConfigurationError
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+
+_NUMBERS = re.compile(r"\[[-+.,eE\d\s]*\]")  # a list of numbers stands in one line
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -73,4 +76,6 @@ def write_report(
     page = f"# {title}\n\nMade with `{command}` on {made} ({machine}).\n\n{body}\n"
     (out / f"{name}.md").write_text(page, encoding="utf-8")
     record = {"command": command, "made": made, "machine": machine} | numbers
-    (out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(record, indent=1)
+    text = _NUMBERS.sub(lambda found: " ".join(found.group().split()), text)
+    (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
