@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -82,11 +83,18 @@ def test_idle_connections_cost_metrics_few_threads(make_server, metrics_of) -> N
     url = metrics_of(make_server())
     port = int(url.rpartition(":")[2])
     before = threading.active_count()
-    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
-    until(lambda: sum(is_closed(one) for one in idle) == 60 - 16)
-    assert threading.active_count() <= before + 16
-    for one in idle:
-        one.close()
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(60)
+        ]
+        most = [before]
+
+        def others_are_closed() -> bool:
+            most.append(threading.active_count())
+            return sum(is_closed(one) for one in idle) >= 60 - 16  # those held are silent, and next
+
+        until(others_are_closed)
+        assert max(most) <= before + 16
     until(lambda: threading.active_count() <= before)
     assert page(f"{url}/healthz")[0] == 200
 
