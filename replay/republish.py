@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import socket
 import sys
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -43,6 +43,14 @@ class Publisher(Protocol):
 
     def close(self) -> None:
         """Send what is left and close; safe to call twice."""
+
+
+@runtime_checkable
+class KnowsReaders(Protocol):
+    """A way out that is told who listens."""
+
+    def await_reader(self, seconds: float) -> bool:
+        """Wait for the first reader, so long at most; whether there is one."""
 
 
 class UdpPublisher:

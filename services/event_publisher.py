@@ -68,6 +68,21 @@ class EventPublisher:
         )
         self._n_sent = 0
 
+    def await_reader(self, seconds: float) -> bool:
+        """Wait for the first subscriber, so long at most; whether there is one.
+
+        What is sent before somebody subscribes reaches nobody, the first message with its
+        description of the sensor among it.
+        """
+        give_up_s = time.monotonic() + seconds
+        while not self._publisher.has_subscribers:
+            remaining_s = give_up_s - time.monotonic()
+            if remaining_s <= 0:
+                return False
+            self._publisher.socket.poll(round(remaining_s * 1000) + 1)
+            self._publisher.serve_subscriptions()
+        return True
+
     def publish(self, packet: EventPacket) -> None:
         """Send one packet, in several messages if it is long."""
         self._publisher.serve_subscriptions()

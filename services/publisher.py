@@ -79,6 +79,11 @@ class Publisher:
         self._address = self.socket.get_string(zmq.LAST_ENDPOINT)
         return self._address
 
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether somebody subscribes, of those whose subscriptions were read."""
+        return self._n_subscriptions > 0
+
     def send(self, parts: Parts) -> None:
         """Hand one message to every subscriber that keeps up, and remember it for newcomers."""
         self._last[bytes(parts[0])] = parts

@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--zero-time", action="store_true", help="files and stdout: times from the first event"
     )
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds before the first packet")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        help="seconds before the first packet; zmq: no longer than until somebody subscribes",
+    )
     parser.add_argument("--quiet", action="store_true", help="no closing line")
 
 
@@ -55,18 +60,28 @@ def execute(arguments: argparse.Namespace) -> int:
         closing(PacedSource(playlist, parse_speed(speed))) as source,
         closing(_publisher(arguments, playlist)) as publisher,
     ):
-        time.sleep(arguments.wait)
-        start_s = time.monotonic()
+        _wait(publisher, arguments.wait)
+        start_s, fate = time.monotonic(), ""
         try:
             for packet in source:
                 publisher.publish(packet)
         except SinkError:
             if arguments.to_uri.partition("?")[0] not in ("stdout", "-"):
                 raise  # who reads our output may stop at any time
+            fate = "the reader of standard output went away before the end"
         finally:
             if not arguments.quiet:
-                _report(source, publisher, time.monotonic() - start_s)
+                _report(source, publisher, time.monotonic() - start_s, fate)
     return 0
+
+
+def _wait(publisher: Publisher, seconds: float) -> None:
+    from ..republish import KnowsReaders
+
+    if isinstance(publisher, KnowsReaders):
+        publisher.await_reader(seconds)
+    else:
+        time.sleep(seconds)
 
 
 def _playlist(arguments: argparse.Namespace) -> Playlist:
@@ -110,8 +125,10 @@ def _publisher(arguments: argparse.Namespace, playlist: Playlist) -> Publisher:
     return open_publisher(arguments.to_uri, playlist.sensor_size, zero_time=arguments.zero_time)
 
 
-def _report(source: PacedSource, publisher: Publisher, seconds: float) -> None:
-    """One line on standard error: what went out, and how late at worst."""
+def _report(source: PacedSource, publisher: Publisher, seconds: float, fate: str) -> None:
+    """One line on standard error: what went out, how late at worst, and what ended it early."""
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in publisher.counters.items())
-    bad = ", ".join(f"{name} {n}" for name, n in source.counters.items() if n)
+    amiss = [fate] if fate else []
+    amiss += [f"{name} {n}" for name, n in source.counters.items() if n]
+    bad = ", ".join(amiss)
     sys.stderr.write(f"{source.name}: {counts} in {seconds:.2f} s; {bad or 'nothing amiss'}\n")

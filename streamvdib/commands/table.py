@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from streamvdib.engine import Engine
 
+CAME = ("datagrams",)
+"""Of a source's counters those that say what came, and nothing amiss."""
+
 
 def closing_rows(
     engine: Engine, *, seconds: float, source_counters: Mapping[str, int]
@@ -19,7 +22,7 @@ def closing_rows(
     Args:
         engine: after its last packet.
         seconds: wall time that the run took.
-        source_counters: what the source skipped, repaired or lost, by cause.
+        source_counters: what the source skipped, repaired or lost, by cause, and what ``CAME``.
     """
     statistics, binners = engine.statistics, engine.binners
     events = sum(binner.counters.events for binner in binners)
@@ -37,7 +40,8 @@ def closing_rows(
     if statistics.updates:
         rows.append(("weight updates", f"{statistics.updates:,}"))
         rows += learning_rows(engine)
-    drops = dict(source_counters)
+    rows[1:1] = [(name, f"{n:,}") for name, n in source_counters.items() if name in CAME]
+    drops = {name: n for name, n in source_counters.items() if name not in CAME}
     for name in ("outside", "off_sensor", "late", "restarts"):
         drops[name] = drops.get(name, 0) + sum(getattr(b.counters, name) for b in binners)
     rows.append(("dropped or repaired", _causes(drops)))

@@ -9,6 +9,10 @@ import pytest
 from PIL import Image
 
 from streamvdib.cli import COMMANDS, EXIT_OK, EXIT_USAGE, main
+from streamvdib.commands.table import closing_rows
+from streamvdib.engine import Engine
+from streamvdib.events import SensorSize
+from streamvdib.geometry import Geometry
 from streamvdib.model import save_model
 from tests.models import small_model
 
@@ -56,6 +60,14 @@ def test_a_run_writes_a_frame_per_step_and_closes_with_a_table(
     table = capsys.readouterr().out
     for words in ("events", "200", "time steps", "step latency p50 / p99", "dropped or repaired"):
         assert words in table
+
+
+def test_datagrams_that_came_are_not_listed_as_dropped() -> None:
+    engine = Engine(small_model(), Geometry(SensorSize(4, 3)))
+    counters = {"late": 2, "datagrams": 1700}
+    rows = dict(closing_rows(engine, seconds=1.0, source_counters=counters))
+    assert rows["datagrams"] == "1,700"
+    assert rows["dropped or repaired"] == "late 2"
 
 
 def test_frames_can_be_fewer_larger_and_beside_their_events(tmp_path: Path, model: str) -> None:

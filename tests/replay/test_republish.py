@@ -149,6 +149,40 @@ def test_a_reader_that_goes_ends_the_replay_without_an_error(tools: Any, tmp_pat
     assert done.returncode == 0
 
 
+def test_a_reader_that_goes_is_said_to_have_gone(tools: Any, tmp_path: Path) -> None:
+    events = tools.some_events(200_000)
+    writer = open_writer(tmp_path / "a.svr", tools.size)
+    writer.write(EventPacket(events, int(events["t_us"][-1]) + 1))
+    writer.close()
+    command = f"{sys.executable} -m streamvdib replay {tmp_path / 'a.svr'} --speed max"
+    done = subprocess.run(
+        f"{command} | head -n 2 > /dev/null",
+        shell=True, capture_output=True, executable="/bin/bash", check=True,
+    )  # fmt: skip
+    assert b"the reader of standard output went away before the end" in done.stderr
+    assert b"nothing amiss" not in done.stderr
+
+
+def test_over_zmq_who_subscribes_while_replay_waits_misses_nothing(tools: Any) -> None:
+    """It is told the sensor's size by the first message, which is sent when it is there."""
+    pytest.importorskip("zmq")
+    events = tools.some_events(5000)
+    publisher: Any = open_publisher("zmq://127.0.0.1:0", tools.size)
+    assert not publisher.await_reader(0.0)
+    port = publisher.address.rpartition(":")[2]
+    opened: list[Any] = []
+    uri = f"zmq://127.0.0.1:{port}?connect_s=20"
+    subscriber = threading.Thread(target=lambda: opened.append(open_source(uri)))
+    subscriber.start()
+    assert publisher.await_reader(20.0)
+    for packet in packets_of(tools, events):
+        publisher.publish(packet)
+    subscriber.join()
+    assert opened[0].sensor_size == tools.size
+    assert np.array_equal(first_events(opened[0], 5000), events)
+    publisher.close()
+
+
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
