@@ -58,13 +58,15 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print a summary of each file."""
     from streamvdib.sources import open_source
 
+    options = format_options(arguments.option)
+    if arguments.isolated:
+        options["isolated"] = True  # an option of recordings only: a live source would name it
     for index, path in enumerate(arguments.files):
         source = open_source(
             path,
             sensor_size=arguments.sensor_size,
             lenient=arguments.lenient,
-            isolated=arguments.isolated,
-            **format_options(arguments.option),
+            **options,
         )
         if source.is_live:
             source.close()

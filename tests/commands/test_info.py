@@ -1,6 +1,7 @@
 """``streamvdib info``: a table for people, JSON for programs, exit code 2 for bad files."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,11 @@ def test_options_of_a_format_reach_it(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*arguments, "--option", "columns=x y p t"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["first_us"], told["sensor_width"]) == (12, 9)
+
+
+def test_a_live_source_is_refused_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert main(["info", f"udp://127.0.0.1:{port}?width=4&height=3"]) == 2
+    assert "is a live source" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from streamvdib.cli import COMMANDS, EXIT_OK, EXIT_USAGE, main
 from streamvdib.commands.table import closing_rows
 from streamvdib.engine import Engine
 from streamvdib.events import SensorSize
-from streamvdib.geometry import Geometry
+from streamvdib.geometry import Box, Geometry
 from streamvdib.model import save_model
 from tests.models import small_model
 
@@ -63,7 +63,7 @@ def test_a_run_writes_a_frame_per_step_and_closes_with_a_table(
 
 
 def test_datagrams_that_came_are_not_listed_as_dropped() -> None:
-    engine = Engine(small_model(), Geometry(SensorSize(4, 3)))
+    engine = Engine(small_model(), Geometry(SensorSize(4, 3), Box(0, 0, 4, 3)))
     counters = {"late": 2, "datagrams": 1700}
     rows = dict(closing_rows(engine, seconds=1.0, source_counters=counters))
     assert rows["datagrams"] == "1,700"
