@@ -1,0 +1,84 @@
+"""A saved result of ``streamvdib bench`` as a Markdown table, and its one place in a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from streamvdib.errors import ConfigurationError
+
+BEGIN, END = "<!-- begin of the bench table -->", "<!-- end of the bench table -->"
+FLOORS = {  # what issue 6 asks of a contender: at least this
+    ("step-two-layers", "ours, chunk"): (150.0, "first"),
+    ("step-two-layers", "ours, step"): (30.0, "first"),
+    ("eprop-two-layers", "ours, chunk"): (15.0, "first"),
+    ("decoder-tau30", "ours"): (8.0, "first"),
+    ("binning-346x260", "ours"): (30.0, "first"),
+    ("end-to-end", "ours"): (20.0, "real time"),
+    ("end-to-end-learning", "ours"): (6.0, "real time"),
+    ("tiles-346x260", "ours"): (1.5, "real time"),
+    ("first-frame", "streamvdib run"): (3.0, "seconds"),
+}
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """Machine, versions and one line per contender of what ``--json`` wrote."""
+    machine = record["machine"]
+    versions = [f"{name} {number}" for name, number in machine["versions"].items()]
+    about = [machine["date"], machine["processor"], f"Python {machine['python']}", *versions]
+    if "commit" in machine:
+        about.append(f"commit {machine['commit'][:10]}")
+    lines = [
+        ", ".join(about) + ".",
+        "",
+        "| scenario | what | p50 us | p99 us | per | times the first row "
+        "| times real time | floor |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(_line(row) for row in record["rows"])]) + "\n"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    real_time = f"{row['real_time']:.1f}" if row["real_time"] else ""
+    cells = [row["scenario"], row["contender"], _time(row["p50_us"]), _time(row["p99_us"])]
+    cells += [row["unit"], f"{row['ratio']:.1f}", real_time, _floor(row)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _time(microseconds: float) -> str:
+    return f"{microseconds:.{4 if microseconds < 0.1 else 2 if microseconds < 100 else 0}f}"
+
+
+def _floor(row: Mapping[str, Any]) -> str:
+    """What was asked, and whether it was held; a ratio to peers only where they were run."""
+    asked = FLOORS.get((row["scenario"], row["contender"]))
+    if asked is None:
+        return ""
+    floor, kind = asked
+    if kind == "seconds":
+        return f"{floor:g} s: {_verdict(row['p50_us'] <= floor * 1e6)}"
+    if kind == "real time":
+        return f"{floor:g} x real time: {_verdict(row['real_time'] >= floor)}"
+    return f"{floor:g} x: {_verdict(row['ratio'] >= floor)}"
+
+
+def _verdict(is_held: bool) -> str:
+    return "held" if is_held else "**not reached**"
+
+
+def put_table(document: Path, table: str) -> None:
+    """Replace what lies between the two marker comments of a document.
+
+    Raises:
+        ConfigurationError: the document does not hold each marker once, in order.
+    """
+    text = document.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ConfigurationError(
+            f"{document} must hold the lines {BEGIN!r} and {END!r}, in this order; add them "
+            "where the table is to go"
+        )
+    document.write_text(f"{before}{BEGIN}\n{table}{END}{after}")

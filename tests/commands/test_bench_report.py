@@ -1,0 +1,71 @@
+"""What is made of a benchmark's times: a fit, and a table in a document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
+from streamvdib.commands.bench_cost import fit
+from streamvdib.commands.bench_table import BEGIN, END
+
+ROW = {"contender": "ours, chunk", "unit": "step", "p99_us": 9.0, "real_time": 0.0}
+RECORD = {
+    "machine": {
+        "date": "2026-01-02",
+        "processor": "P",
+        "python": "3.11",
+        "versions": {"numba": "1"},
+    },
+    "rows": [
+        {**ROW, "scenario": "step-two-layers", "p50_us": 2.0, "ratio": 151.0},
+        {**ROW, "scenario": "eprop-two-layers", "p50_us": 0.0123, "ratio": 14.0},
+    ],
+}
+
+
+def test_the_fit_finds_the_constants_that_made_the_times() -> None:
+    """And its errors are those of the times that do not follow them."""
+    generator = np.random.default_rng(0)
+    constants = np.array([1.5, 0.2, 3e-3, 1e-4])
+    terms = generator.uniform(1, 1000, (20, 4))
+    found = fit(terms, terms @ constants)
+    np.testing.assert_allclose(found.constants, constants, rtol=1e-8)
+    np.testing.assert_allclose(found.errors, 0, atol=1e-10)
+    times = terms @ constants
+    times[3] *= 2
+    assert np.argmax(np.abs(fit(terms, times).errors)) == 3
+
+
+def test_a_saved_result_replaces_what_lay_between_the_markers(tmp_path: Path) -> None:
+    """Twice the same as once; the text around stays; every floor says whether it is held."""
+    document, saved = tmp_path / "speed.md", tmp_path / "speed.json"
+    saved.write_text(json.dumps(RECORD))
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    for _ in range(2):
+        words = ["bench", "--table", str(saved), "--markdown", str(document)]
+        assert main(words) == EXIT_OK
+        assert document.read_text() == (
+            f"before\n{BEGIN}\n2026-01-02, P, Python 3.11, numba 1.\n\n"
+            "| scenario | what | p50 us | p99 us | per | times the first row | times real time "
+            "| floor |\n|---|---|---|---|---|---|---|---|\n"
+            "| step-two-layers | ours, chunk | 2.00 | 9.00 | step | 151.0 |  | 150 x: held |\n"
+            "| eprop-two-layers | ours, chunk | 0.0123 | 9.00 | step | 14.0 |  "
+            f"| 15 x: **not reached** |\n{END}\nafter\n"
+        )
+
+
+@pytest.mark.parametrize("text", ["no markers", f"{END}\n{BEGIN}\n"])
+def test_a_document_without_the_markers_is_left_alone(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error says which lines to add."""
+    document, saved = tmp_path / "speed.md", tmp_path / "speed.json"
+    saved.write_text(json.dumps(RECORD))
+    document.write_text(text)
+    assert main(["bench", "--table", str(saved), "--markdown", str(document)]) == EXIT_USAGE
+    assert BEGIN in capsys.readouterr().err
+    assert document.read_text() == text
