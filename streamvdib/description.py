@@ -50,6 +50,7 @@ def build_encoder(description: Description) -> Encoder:
     return Encoder(
         shape_of(required(description, "input_shape", "the model"), "input_shape"),
         tuple(build_layer(layer) for layer in layers),
+        weight_type=description.get("weights", "float32"),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from streamvdib.connections import Connection, Convolution, Shape, spread
 from streamvdib.errors import ModelError
 from streamvdib.neurons.neuron import Neuron, NeuronParameters, NeuronState
 from streamvdib.randomness import draws, lane_keys
+from streamvdib.reduced_weights import FLOAT32, check_weight_type, rounded
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ class Encoder:
 
     input_shape: Shape  # (channels, height, width) or (n_inputs,)
     layers: tuple[Layer, ...]
+    weight_type: str = FLOAT32  # what synapses are rounded to, see ``reduced_weights``
 
     def __post_init__(self) -> None:
+        check_weight_type(self.weight_type)
         if not self.layers:
             raise ModelError("an encoder requires at least the readout layer; got none")
         self.layer_shapes  # noqa: B018 - raises where the shapes do not fit
@@ -96,7 +99,10 @@ class Encoder:
         Hidden feedback is -1 (refractory); readout feedback and bias start as the settings say.
         """
         return tuple(
-            self._initial_layer_weights(index, generator) for index in range(len(self.layers))
+            replace(given, synapses=rounded(given.synapses, self.weight_type))
+            for given in (
+                self._initial_layer_weights(index, generator) for index in range(len(self.layers))
+            )
         )
 
     def _initial_layer_weights(self, index: int, generator: torch.Generator) -> LayerWeights:
@@ -126,7 +132,7 @@ class Encoder:
         )
 
     def check_weights(self, weights: Weights) -> None:
-        """Raise ``ModelError`` where weights do not have the shapes of this network."""
+        """Raise ``ModelError`` where weights have not the shapes or the type of this network."""
         if len(weights) != len(self.layers):
             raise ModelError(f"weights require {len(self.layers)} layers; got {len(weights)}")
         for index, (layer, given) in enumerate(zip(self.layers, weights, strict=True)):
@@ -143,6 +149,13 @@ class Encoder:
                         f"{name} of layer {index} must have shape {expected[name]}; "
                         f"got {tuple(tensor.shape)}"
                     )
+            if self.weight_type != FLOAT32 and not torch.equal(
+                rounded(given.synapses, self.weight_type), given.synapses
+            ):
+                raise ModelError(
+                    f"synapses of layer {index} must be rounded to {self.weight_type}; these are "
+                    "not. Round those of a float32 model with with_reduced_weights."
+                )
 
     def initial_state(
         self,

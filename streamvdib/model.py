@@ -28,6 +28,7 @@ from streamvdib.description import (
 from streamvdib.encoder import Encoder, LayerWeights, Weights
 from streamvdib.errors import ModelError, ModelNotFoundError
 from streamvdib.likelihoods import Likelihood
+from streamvdib.reduced_weights import BF16, FLOAT32
 
 MODEL_FORMAT = 1
 MODELS_FOLDER = Path(__file__).parent / "models"
@@ -105,10 +106,11 @@ def save_model(model: Model, path: Path, *, half: bool = False) -> None:
     Args:
         model: what to write.
         path: the file; replaced if it exists.
-        half: store float16 (half the size); loading gives float32 again.
+        half: store float16 (half the size); loading gives float32 again. Synapses that are
+            rounded (see ``reduced_weights``) are stored as they are: in bfloat16, or float32.
     """
     tensors = {
-        name: tensor.detach().cpu().to(torch.float16 if half else torch.float32).contiguous()
+        name: tensor.detach().cpu().to(_stored_type(model, name, half=half)).contiguous()
         for name, tensor in model.tensors().items()
     }
     metadata = {
@@ -119,6 +121,13 @@ def save_model(model: Model, path: Path, *, half: bool = False) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(save(tensors, metadata))
     temporary.replace(path)
+
+
+def _stored_type(model: Model, name: str, *, half: bool) -> torch.dtype:
+    weight_type = model.encoder.weight_type
+    if weight_type != FLOAT32 and name.startswith("encoder.") and name.endswith(".synapses"):
+        return torch.bfloat16 if weight_type == BF16 else torch.float32
+    return torch.float16 if half else torch.float32
 
 
 def load_model(name_or_path: str | Path) -> Model:

@@ -23,6 +23,8 @@ UNKNOWN = -1  # label of a recording that is in no data set
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
+    from streamvdib.commands.options import add_weights_argument
+
     parser.add_argument(
         "recordings",
         nargs="?",
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a recording, or a folder that `streamvdib datasets` knows (the package's own)",
     )
     parser.add_argument("--model", default="nmnist", help="a name or a file (%(default)s)")
+    add_weights_argument(parser)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="(%(default)s)")
     parser.add_argument("--limit", type=int, default=20, help="recordings shown (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random draws (%(default)s)")
@@ -40,6 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Decode each recording as a stream; print a table, write a contact sheet and an animation."""
     import torch
 
+    from streamvdib.commands.options import reduced
     from streamvdib.commands.table import print_table
     from streamvdib.errors import ConfigurationError
     from streamvdib.model import load_model
@@ -47,7 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     if arguments.limit < 1:
         raise ConfigurationError(f"--limit must be at least 1; got {arguments.limit}")
-    model = load_model(arguments.model)
+    model = reduced(load_model(arguments.model), arguments.weights)
     recordings = find_recordings(arguments.recordings)[: arguments.limit]
     shows = [Show(model, recording, arguments.seed) for recording in recordings]
     sheet, animation = write_pictures(shows, arguments.out)

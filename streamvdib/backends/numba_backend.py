@@ -54,8 +54,8 @@ class NumbaBackend:
                 f"the numba backend computes in torch.float32 or torch.float64; got {dtype}"
             )
         self.encoder, self.n_lanes, self.dtype = encoder, n_lanes, dtype
-        self.layout = Layout(encoder, n_lanes)
         number = NUMBER_TYPES[dtype]
+        self.layout = Layout(encoder, n_lanes, number)
         self.step = 0
         self.network = Network(
             self.layout.plan,

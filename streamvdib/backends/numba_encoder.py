@@ -32,11 +32,14 @@ from streamvdib.backends.numba_currents import (
 )
 from streamvdib.backends.numba_draws import fill_draws, fill_draws_in_order, fire_at_random
 from streamvdib.backends.numba_filters import Filter, integrate_exponentials, respond
+from streamvdib.backends.numba_narrow import sum_bf16_rows, sum_int8_rows
 from streamvdib.backends.numba_plan import (
     BIAS,
     CONNECTION,
     CONVOLUTION,
     CURRENTS,
+    DENSE_BF16,
+    DENSE_INT8,
     FEEDBACK_KERNELS,
     FEEDBACK_N_TERMS,
     FEEDBACK_POWERS,
@@ -58,6 +61,7 @@ from streamvdib.backends.numba_plan import (
     PAST_SPIKES,
     POTENTIALS,
     POWERS,
+    SCALES,
     STOCHASTIC,
     SUFFIXES,
     SUMS,
@@ -253,6 +257,16 @@ def fill_current(
         channels = row[N_NEURONS] // unsigned(geometry[OUT_HEIGHT] * geometry[OUT_WIDTH])
         scatter_kernels(
             network.constants, row[WEIGHTS], n_basis, n_padded, channels, geometry,
+            active, start, end, network.memory, current,
+        )  # fmt: skip
+    elif row[CONNECTION] == DENSE_BF16:
+        sum_bf16_rows(
+            network.constants, row[WEIGHTS], n_basis * n_padded,
+            active, start, end, network.memory, current,
+        )  # fmt: skip
+    elif row[CONNECTION] == DENSE_INT8:
+        sum_int8_rows(
+            network.constants, row[WEIGHTS], row[SCALES], n_basis * n_padded,
             active, start, end, network.memory, current,
         )  # fmt: skip
     else:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.backends.compilation import Floats, aligned_zeros, padded
+from streamvdib.backends.numba_narrow import BYTES, write_narrow
 from streamvdib.connections import Convolution, Dense, Shape, spread
 from streamvdib.encoder import Encoder, Layer, Weights
 from streamvdib.neurons.lif_hard_reset import LIFHardReset
@@ -27,7 +28,7 @@ Plan = npt.NDArray[np.uint64]  # (n_layers, N_FIELDS)
     N_PADDED,
     N_BASIS,
     N_INPUTS,
-    CONNECTION,  # DENSE or CONVOLUTION
+    CONNECTION,  # DENSE, CONVOLUTION, or a dense one's rows of fewer bits
     NEURON,  # DETERMINISTIC, STOCHASTIC or HARD_RESET
     TAU,  # response, steps
     N_TERMS,  # exponentials of the response, 0 where it is only known as numbers
@@ -50,11 +51,13 @@ Plan = npt.NDArray[np.uint64]  # (n_layers, N_FIELDS)
     FEEDBACK_SUFFIXES,
     POTENTIALS,  # (n_lanes, n_padded)
     ORDER,  # of a convolution, in the orders: the neurons' numbers for others, (n_neurons,)
+    SCALES,  # of weights in int8: (n_basis, n_padded)
     GEOMETRY,  # nine columns, see ``numba_currents``
-) = range(28)
+) = range(29)
 N_FIELDS = GEOMETRY + 9
 
-DENSE, CONVOLUTION = range(2)
+DENSE, CONVOLUTION, DENSE_BF16, DENSE_INT8 = range(4)
+NARROW = {"bf16": DENSE_BF16, "int8": DENSE_INT8}
 DETERMINISTIC, STOCHASTIC, HARD_RESET = range(3)
 SILENT_BIAS = -1e30  # of neurons that only fill up a vector
 
@@ -91,8 +94,10 @@ class Sections:
 class Layout:
     """The plan of an encoder for a number of lanes, and the order of its neurons."""
 
-    def __init__(self, encoder: Encoder, n_lanes: int) -> None:
+    def __init__(self, encoder: Encoder, n_lanes: int, dtype: npt.DTypeLike = np.float32) -> None:
         self.encoder = encoder
+        # Weights of fewer bits share the place of a float32.
+        self._narrow = NARROW.get(encoder.weight_type) if dtype is np.float32 else None
         self.constants, self.memory = Sections(), Sections()
         self.orders = [
             channels_last(shape) if isinstance(layer.connection, Convolution) else None
@@ -126,6 +131,8 @@ class Layout:
             row[CONNECTION], row[ORDER] = CONVOLUTION, len(self.flat_orders)
             self.flat_orders = np.concatenate((self.flat_orders, order))
             row[GEOMETRY:] = self._geometry(index, layer)
+        elif self._narrow is not None:
+            row[CONNECTION] = self._narrow
 
     def _geometry(self, index: int, layer: Layer) -> list[int]:
         connection = layer.connection
@@ -140,6 +147,10 @@ class Layout:
         n_padded, n_basis = int(row[N_PADDED]), int(row[N_BASIS])
         if row[CONNECTION] == DENSE:
             row[WEIGHTS] = add(index, WEIGHTS, int(row[N_INPUTS]), n_basis, n_padded)
+        elif row[CONNECTION] != CONVOLUTION:
+            n_numbers = n_padded * BYTES[self.encoder.weight_type] // 4
+            row[WEIGHTS] = add(index, WEIGHTS, int(row[N_INPUTS]), n_basis, n_numbers)
+            row[SCALES] = add(index, SCALES, n_basis, n_padded)
         else:
             channels = self.encoder.layer_shapes[index][0]
             n_rows = int(row[GEOMETRY] * row[GEOMETRY + 4] ** 2)
@@ -203,7 +214,11 @@ class Layout:
             else:
                 rows = self.orders[index - 1] if index else None
                 chosen = synapses if rows is None else synapses[:, rows]
-                target[:, :, :n_neurons] = chosen.transpose(1, 0, 2)
+                if self._narrow is None:
+                    target[:, :, :n_neurons] = chosen.transpose(1, 0, 2)
+                else:
+                    scales = self.constants.view(flat, index, SCALES)
+                    write_narrow(target, scales, chosen, self.encoder.weight_type)
             shape = self.encoder.layer_shapes[index]
             for name, tensor, silent in (
                 (BIAS, given.bias, SILENT_BIAS),

@@ -22,6 +22,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that choose the model and fit the sensor to it."""
     group = parser.add_argument_group("model and geometry")
     group.add_argument("--model", default=DEFAULT_MODEL, help="a name or a file (%(default)s)")
+    add_weights_argument(group)
     group.add_argument("--dt-us", type=int, help="time step, microseconds (the model's own)")
     group.add_argument("--every-us", type=int, help="time between frames (every step)")
     group.add_argument("--crop", help="WIDTHxHEIGHT[+X+Y] of the sensor; centred without a corner")
@@ -33,6 +34,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend", default="auto", choices=("auto", "numba", "torch"), help="(%(default)s)"
     )
     group.add_argument("--device", default="cpu", help="of torch, such as cuda (%(default)s)")
+
+
+def add_weights_argument(group: Group) -> None:
+    """``--weights``, which ``reduced_weights`` explains."""
+    group.add_argument(
+        "--weights",
+        choices=("float32", "bf16", "int8"),
+        help="round the encoder's weights to these, not to learn (the model's own)",
+    )
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,15 +92,29 @@ def sensor_size(text: str | None) -> SensorSize | None:
 
 
 def load_chosen_model(arguments: argparse.Namespace) -> Model:
-    """The model of ``--model``, with the time step of ``--dt-us``."""
-    from streamvdib.model import load_model
+    """The model of ``--model``, with the time step of ``--dt-us`` and the weights of ``--weights``.
 
-    model = load_model(arguments.model)
+    Raises:
+        ConfigurationError: the options contradict each other or the model.
+    """
+    from streamvdib.model import load_model
+    from streamvdib.reduced_weights import check_can_learn
+
+    model = reduced(load_model(arguments.model), arguments.weights)
+    if getattr(arguments, "learn", False):
+        check_can_learn(model)
     if arguments.dt_us is None:
         return model
     if arguments.dt_us < 1:
         raise ConfigurationError(f"--dt-us must be at least 1 microsecond; got {arguments.dt_us}")
     return replace(model, description={**model.description, "dt_us": arguments.dt_us})
+
+
+def reduced(model: Model, weights: str | None) -> Model:
+    """The model with the weights of ``--weights``, its own without that option."""
+    from streamvdib.reduced_weights import with_reduced_weights
+
+    return model if weights is None else with_reduced_weights(model, weights)
 
 
 def steps_between_frames(every_us: int | None, dt_us: int) -> int:

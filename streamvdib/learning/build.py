@@ -14,6 +14,7 @@ from streamvdib.learning.learner_state import Settings
 from streamvdib.learning.online import OnlineLearner
 from streamvdib.learning.optimisers import make_optimiser
 from streamvdib.model import Model
+from streamvdib.reduced_weights import check_can_learn
 
 LEARNER_BACKENDS = ("auto", "torch", "compiled")
 
@@ -64,8 +65,9 @@ def make_learner(
         seed: of random feedback.
 
     Raises:
-        ConfigurationError: an option that cannot be meant.
+        ConfigurationError: an option that cannot be meant, or the model's weights are rounded.
     """
+    check_can_learn(model)
     rule = rule_from(
         {
             "estimator": estimator,

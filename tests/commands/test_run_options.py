@@ -13,6 +13,7 @@ from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
 from streamvdib.commands.showing import told_if_slow
 from streamvdib.commands.table import learning_rows
 from streamvdib.model import load_model, save_model
+from streamvdib.reduced_weights import with_reduced_weights
 from streamvdib.sources import open_source
 from tests.models import small_model
 
@@ -158,6 +159,25 @@ def test_both_terms_of_the_loss_are_told_in_nats() -> None:
         "information cost, last update": "5.0 nats per step",
     }
     assert learning_rows(SimpleNamespace(learner=None)) == []  # type: ignore[arg-type]
+
+
+def test_rounded_weights_are_those_of_the_rounded_model_and_do_not_learn(
+    tmp_path: Path, model: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option gives the frames of a rounded file; learning and checkpoints refuse it."""
+    narrow = str(tmp_path / "narrow.safetensors")
+    save_model(with_reduced_weights(load_model(model), "int8"), Path(narrow))
+    words = ["run", recording, *SIZE, "--checkpoint", str(tmp_path / "kept"), "--out"]
+    option = ["--model", model, "--weights", "int8"]
+    assert main([*words, str(tmp_path / "option"), *option]) == EXIT_OK
+    assert main(["run", recording, *SIZE, "--model", narrow, "--out", str(tmp_path / "file")]) == 0
+    assert frames_in(tmp_path / "option") == frames_in(tmp_path / "file")
+    capsys.readouterr()
+    assert learn(tmp_path, model, recording, "--weights", "int8") == EXIT_USAGE
+    assert "learning requires float32 weights" in capsys.readouterr().err
+    assert learn(tmp_path, narrow, recording) == EXIT_USAGE
+    assert main([*words, str(tmp_path / "on"), "--model", model, "--resume"]) == EXIT_USAGE
+    assert "weights" in capsys.readouterr().err
 
 
 def test_a_plot_needs_its_scores(model: str, recording: str) -> None:
