@@ -68,7 +68,8 @@ def fit(terms: npt.ArrayLike, times: npt.ArrayLike) -> Fit:
     """
     rows, measured = np.asarray(terms, np.float64), np.asarray(times, np.float64)
     constants = np.linalg.lstsq(rows / measured[:, None], np.ones(len(rows)), rcond=None)[0]
-    return Fit(constants, rows @ constants / measured - 1)
+    errors: Vector = rows @ constants / measured - 1
+    return Fit(constants, errors)
 
 
 class Place(NamedTuple):

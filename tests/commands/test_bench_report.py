@@ -21,8 +21,23 @@ RECORD = {
         "versions": {"numba": "1"},
     },
     "rows": [
-        {**ROW, "scenario": "step-two-layers", "p50_us": 2.0, "ratio": 151.0},
-        {**ROW, "scenario": "eprop-two-layers", "p50_us": 0.0123, "ratio": 14.0},
+        {**ROW, "scenario": "step-two-layers", "p50_us": 2.0, "ratio": 1.0},
+        {
+            **ROW,
+            "scenario": "eprop-two-layers",
+            "contender": "torch eager e-prop",
+            "p50_us": 0.14,
+            "ratio": 1.0,
+        },
+        {**ROW, "scenario": "eprop-two-layers", "p50_us": 0.01, "ratio": 14.0},
+        {
+            **ROW,
+            "scenario": "end-to-end",
+            "contender": "ours",
+            "p50_us": 500.0,
+            "ratio": 1.0,
+            "real_time": 20.0,
+        },
     ],
 }
 
@@ -41,7 +56,7 @@ def test_the_fit_finds_the_constants_that_made_the_times() -> None:
 
 
 def test_a_saved_result_replaces_what_lay_between_the_markers(tmp_path: Path) -> None:
-    """Twice the same as once; the text around stays; every floor says whether it is held."""
+    """Twice the same as once; the text around stays; a floor is judged where its rival ran."""
     document, saved = tmp_path / "speed.md", tmp_path / "speed.json"
     saved.write_text(json.dumps(RECORD))
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
@@ -52,9 +67,12 @@ def test_a_saved_result_replaces_what_lay_between_the_markers(tmp_path: Path) ->
             f"before\n{BEGIN}\n2026-01-02, P, Python 3.11, numba 1.\n\n"
             "| scenario | what | p50 us | p99 us | per | times the first row | times real time "
             "| floor |\n|---|---|---|---|---|---|---|---|\n"
-            "| step-two-layers | ours, chunk | 2.00 | 9.00 | step | 151.0 |  | 150 x: held |\n"
-            "| eprop-two-layers | ours, chunk | 0.0123 | 9.00 | step | 14.0 |  "
-            f"| 15 x: **not reached** |\n{END}\nafter\n"
+            "| step-two-layers | ours, chunk | 2.00 | 9.00 | step | 1.0 |  |  |\n"
+            "| eprop-two-layers | torch eager e-prop | 0.14 | 9.00 | step | 1.0 |  |  |\n"
+            "| eprop-two-layers | ours, chunk | 0.0100 | 9.00 | step | 14.0 |  "
+            "| 15 x torch eager e-prop: **not reached** |\n"
+            "| end-to-end | ours | 500 | 9.00 | step | 1.0 | 20.0 | 20 x real time: held |\n"
+            f"{END}\nafter\n"
         )
 
 
