@@ -67,7 +67,8 @@ def fit(terms: npt.ArrayLike, times: npt.ArrayLike) -> Fit:
         times: microseconds, (n_points,).
     """
     rows, measured = np.asarray(terms, np.float64), np.asarray(times, np.float64)
-    constants = np.linalg.lstsq(rows / measured[:, None], np.ones(len(rows)), rcond=None)[0]
+    solved = np.linalg.lstsq(rows / measured[:, None], np.ones(len(rows)), rcond=None)[0]
+    constants = np.asarray(solved, np.float64)
     errors: Vector = rows @ constants / measured - 1
     return Fit(constants, errors)
 
