@@ -17,6 +17,7 @@ from streamvdib.replay.playlist import Order, Playlist, find_entries
 from streamvdib.allocator import keep_memory_flat
 from streamvdib.commands.learning import Learning
 from streamvdib.commands.options import (
+    backend_on,
     device_options,
     format_options,
     load_chosen_model,
@@ -192,7 +193,7 @@ def _engine(arguments: argparse.Namespace, sources: Mapping[str, EventSource]) -
             n_streams=len(sources),
             decode_every=engine.decode_every,
             seed=engine.seed,
-            backend="torch" if on_device else arguments.backend,
+            backend=backend_on(arguments.backend, on_device),
             policy=engine.binners[0].policy,
             max_gap_us=arguments.max_gap_us,
             **on_device,

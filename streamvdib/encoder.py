@@ -9,7 +9,7 @@ Skatchkovsky et al., 2021, eq. 3 and 15 to 18.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -189,20 +189,41 @@ class Encoder:
         Returns:
             The state after this step; its last layer's ``spikes`` are y_t.
         """
+        parameters = tuple(map(layer_parameters, weights, self.layer_shapes))
+        synapses = tuple(layer.synapses for layer in weights)
+        layers = self.step_layers(synapses, parameters, spikes, state.step, state.layers, keys)
+        return EncoderState(state.step + 1, layers)
+
+    def step_layers(
+        self,
+        synapses: Sequence[Tensor],
+        parameters: Sequence[NeuronParameters],
+        spikes: Tensor,
+        step: int | Tensor,
+        layers: Sequence[NeuronState],
+        keys: Tensor,
+    ) -> tuple[NeuronState, ...]:
+        """``step`` on tensors only: with ``step`` a tensor (), no number is read on the host.
+
+        Args:
+            synapses: of every layer.
+            parameters: of every layer.
+            spikes: x_t, 0 or 1, (n_lanes, n_inputs).
+            step: the number of this step, for the random draws.
+            layers: the layers' states after the step before; unchanged.
+            keys: see ``step``.
+        """
         after: list[NeuronState] = []
         for index, layer in enumerate(self.layers):
             shape = self.layer_shapes[index]
-            current = layer.connection.current(
-                weights[index].synapses, spikes, self.source_shapes[index]
-            )
+            current = layer.connection.current(synapses[index], spikes, self.source_shapes[index])
             uniform = None
             if layer.neuron.stochastic:
-                uniform = draws(keys, state.step, 1, math.prod(shape))[0]
-            parameters = layer_parameters(weights[index], shape)
-            layer_state = layer.neuron.step(current, parameters, state.layers[index], uniform)
+                uniform = draws(keys, step, 1, math.prod(shape))[0]
+            layer_state = layer.neuron.step(current, parameters[index], layers[index], uniform)
             after.append(layer_state)
             spikes = layer_state.spikes
-        return EncoderState(state.step + 1, tuple(after))
+        return tuple(after)
 
 
 def layer_parameters(weights: LayerWeights, shape: Shape) -> NeuronParameters:

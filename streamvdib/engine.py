@@ -98,7 +98,7 @@ class Engine:
         n_streams: independent streams of this geometry, as lanes of the one model.
         decode_every: steps between frames; 0 decodes only on demand.
         seed: of the readout's random draws.
-        backend: "auto", "numba" or "torch".
+        backend: "auto" or one of ``BACKENDS``.
         policy: "raise" for recordings, "count" for live streams (see ``binning``).
         max_gap_us: longer gaps restart the stream or are errors.
         learner: learns while the engine runs, from ``targets``.

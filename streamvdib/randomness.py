@@ -31,12 +31,13 @@ def lane_keys(seed: int, n_lanes: int, first_lane: int = 0) -> Tensor:
     return torch.tensor([key - (1 << 64) if key >> 63 else key for key in keys])
 
 
-def draws(keys: Tensor, first_step: int, n_steps: int, n_neurons: int) -> Tensor:
+def draws(keys: Tensor, first_step: int | Tensor, n_steps: int, n_neurons: int) -> Tensor:
     """Uniform draws in [0, 1) for a run of steps.
 
     Args:
         keys: of the lanes, int64, (n_lanes,); the result lies on their device.
-        first_step: the step of the first row, from 0.
+        first_step: the step of the first row, from 0; an int64 tensor () on that device is not
+            read on the host.
         n_steps: rows.
         n_neurons: at most 2^24.
 
@@ -45,7 +46,7 @@ def draws(keys: Tensor, first_step: int, n_steps: int, n_neurons: int) -> Tensor
     """
     if n_neurons > MAX_NEURONS:
         raise ConfigurationError(f"draws exist for at most {MAX_NEURONS} neurons; got {n_neurons}")
-    steps = torch.arange(first_step, first_step + n_steps, device=keys.device)
+    steps = first_step + torch.arange(n_steps, device=keys.device)
     counters = (steps[:, None] << 24) + torch.arange(n_neurons, device=keys.device)
     return _squares32(counters[:, None, :], keys[None, :, None])
 

@@ -1,5 +1,8 @@
 """The same step on several machines: ``torch`` is the reference, ``numba`` compiled CPU loops.
 
+``torch-compile`` is the reference's step through ``torch.compile``, ``cuda-graph`` the same as a
+CUDA graph (no GPU has run it).
+
 A backend owns the encoder's state in whatever form it likes, and gives and takes it as the
 reference's ``EncoderState``.
 """
@@ -23,6 +26,8 @@ SpikeArray = npt.NDArray[np.uint8]
 BACKENDS: Mapping[str, str] = {
     "torch": "streamvdib.backends.torch_backend:TorchBackend",
     "numba": "streamvdib.backends.numba_backend:NumbaBackend",
+    "torch-compile": "streamvdib.backends.torch_compile:TorchCompileBackend",
+    "cuda-graph": "streamvdib.backends.cuda_graph:CudaGraphBackend",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overlap", type=int, default=0, help="pixels that tiles share")
     group.add_argument("--seed", type=int, default=0, help="of the random draws (%(default)s)")
     group.add_argument(
-        "--backend", default="auto", choices=("auto", "numba", "torch"), help="(%(default)s)"
+        "--backend",
+        default="auto",
+        choices=("auto", "numba", "torch", "torch-compile", "cuda-graph"),
+        help="torch-compile requires a C++ compiler, cuda-graph a GPU (%(default)s)",
     )
     group.add_argument("--device", default="cpu", help="of torch, such as cuda (%(default)s)")
 
@@ -155,7 +159,7 @@ def make_engine(
         geometry,
         decode_every=steps_between_frames(arguments.every_us, model.dt_us),
         seed=arguments.seed,
-        backend="torch" if on_device else arguments.backend,
+        backend=backend_on(arguments.backend, on_device),
         policy="count" if is_live or arguments.lenient else "raise",
         max_gap_us=arguments.max_gap_us,
         **on_device,
@@ -163,6 +167,11 @@ def make_engine(
     with told_if_slow("streamvdib: compiling its loops, once per installation: half a minute"):
         engine.warm_up()
     return engine
+
+
+def backend_on(backend: str, on_device: Mapping[str, Any]) -> str:
+    """The backend asked for; with ``--device`` one of torch, the plain one unless named."""
+    return "torch" if on_device and backend in ("auto", "numba") else backend
 
 
 def device_options(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("log", type=Path, help="the folder of --session-log, or one of its files")
     parser.add_argument(
-        "--backend", choices=("auto", "numba", "torch"), help="another than the session's own"
+        "--backend",
+        choices=("auto", "numba", "torch", "torch-compile", "cuda-graph"),
+        help="another than the session's own",
     )
 
 

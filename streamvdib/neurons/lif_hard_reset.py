@@ -70,6 +70,10 @@ class LIFHardReset:
         """1 - alpha, the part of the potential kept per step."""
         return 1.0 - self.leak
 
+    def constants(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+        """None: the leak and the threshold are numbers."""
+        return ()
+
     def initial_state(
         self, n_lanes: int, n_neurons: int, *, dtype: torch.dtype, device: torch.device
     ) -> LIFHardResetState:

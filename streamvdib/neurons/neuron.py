@@ -17,6 +17,7 @@ class NeuronParameters:
 
     bias: Tensor  # (n_neurons,)
     feedback: Tensor  # weight of the neuron's own feedback response, (n_neurons,)
+    constants: tuple[Tensor, ...] = ()  # what ``Neuron.constants`` gave; empty: made anew
 
 
 class NeuronState(Protocol):
@@ -41,6 +42,9 @@ class Neuron(Protocol):
     @property
     def stochastic(self) -> bool:
         """Whether a step needs uniform draws."""
+
+    def constants(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+        """What a step needs as tensors beside parameters and state, the same at every step."""
 
     def initial_state(
         self, n_lanes: int, n_neurons: int, *, dtype: torch.dtype, device: torch.device

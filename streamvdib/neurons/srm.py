@@ -47,6 +47,13 @@ class SRM:
     surrogate: str = "boxcar"
     learns_feedback: bool = False
 
+    def constants(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+        """alpha, (n_basis, tau_e), and beta, (feedback tau_e,)."""
+        return (
+            torch.tensor(self.response.kernels, dtype=dtype, device=device),
+            torch.tensor(self.feedback.kernels[0], dtype=dtype, device=device),
+        )
+
     def initial_state(
         self, n_lanes: int, n_neurons: int, *, dtype: torch.dtype, device: torch.device
     ) -> SRMState:
@@ -67,8 +74,7 @@ class SRM:
     ) -> SRMState:
         """One step (eq. 15 to 17); see ``Neuron.step`` for shapes."""
         currents = torch.cat((current[None], state.currents[:-1]))
-        kernels = torch.tensor(self.response.kernels, dtype=current.dtype, device=current.device)
-        trace = torch.tensor(self.feedback.kernels[0], dtype=current.dtype, device=current.device)
+        kernels, trace = parameters.constants or self.constants(current.dtype, current.device)
         potential = (
             torch.einsum("kd,dlkn->ln", kernels, currents)
             + parameters.feedback * torch.einsum("d,dln->ln", trace, state.past_spikes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from streamvdib.responses import (
     finite,
     raised_cosines,
 )
+from tests.backends.recorded_steps import RecordedSteps
 
 HIDDEN = SRM(exponential(0.9, 20), exponential(0.8, 11))
 READOUT = SRM(cascaded_exponentials(0.9, 0.5, 20), exponential(0.8, 11), stochastic=True)
@@ -53,7 +55,10 @@ ENCODERS = {
 }
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+COMPILES = pytest.param("torch-compile", marks=pytest.mark.slow)  # once per network and precision
+
+
+@pytest.fixture(params=[COMPILES if name == "torch-compile" else name for name in sorted(BACKENDS)])
 def backend_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -76,7 +81,10 @@ def start(
     dtype: torch.dtype = torch.float64,
     n_lanes: int = 2,
 ) -> Backend:
-    return make_backend(name, *case, n_lanes=n_lanes, seed=5, dtype=dtype)
+    options: dict[str, Any] = {"n_lanes": n_lanes, "seed": 5, "dtype": dtype}
+    if name == "cuda-graph":  # without a GPU the graph is a recording of the step's operations
+        options |= {"device": "cpu", "recorder": RecordedSteps()}
+    return make_backend(name, *case, **options)
 
 
 def assert_states_equal(first: EncoderState, second: EncoderState, tolerance: float = 0.0) -> None:
