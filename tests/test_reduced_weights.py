@@ -148,15 +148,15 @@ def test_a_file_keeps_rounded_weights_exactly(tmp_path: Path, kind: str, half: b
 
 def test_a_state_is_refused_where_weights_have_another_type() -> None:
     model = two_layers()
-    state = Engine(with_reduced_weights(model, "int8")).snapshot()
-    Engine(with_reduced_weights(model, "int8")).restore(state)
+    state = Engine(with_reduced_weights(model, "int8"), None).snapshot()
+    Engine(with_reduced_weights(model, "int8"), None).restore(state)
     for other in ("float32", "bf16"):
         with pytest.raises(CheckpointError, match="weights"):
-            Engine(with_reduced_weights(model, other)).restore(state)
+            Engine(with_reduced_weights(model, other), None).restore(state)
 
 
 def test_a_log_makes_an_engine_with_the_same_type() -> None:
-    engine = Engine(with_reduced_weights(two_layers(), "bf16"))
+    engine = Engine(with_reduced_weights(two_layers(), "bf16"), None)
     again = make_described(describe_engine(engine))
     assert again.model.encoder.weight_type == "bf16"
     again.restore(engine.snapshot())
@@ -168,7 +168,7 @@ def test_a_rounded_model_neither_learns_nor_takes_other_weights() -> None:
     with pytest.raises(ConfigurationError, match="learning requires float32 weights"):
         make_learner(narrow)
     with pytest.raises(ModelError, match="synapses of layer 0 must be rounded to int8"):
-        Engine(narrow).set_weights(model.weights)
+        Engine(narrow, None).set_weights(model.weights)
     with pytest.raises(ConfigurationError, match="rounded to int8 and bf16 was asked for"):
         with_reduced_weights(narrow, "bf16")
     with pytest.raises(ConfigurationError, match=r"must be one of float32.*got 'int4'"):
