@@ -177,7 +177,7 @@ def test_rounded_weights_are_those_of_the_rounded_model_and_do_not_learn(
     assert "learning requires float32 weights" in capsys.readouterr().err
     assert learn(tmp_path, narrow, recording) == EXIT_USAGE
     assert main([*words, str(tmp_path / "on"), "--model", model, "--resume"]) == EXIT_USAGE
-    assert "weights" in capsys.readouterr().err
+    assert "description differ" in capsys.readouterr().err
 
 
 def test_a_plot_needs_its_scores(model: str, recording: str) -> None:
