@@ -45,7 +45,7 @@ class CudaGraphs:
     def record(self, step: Run, device: torch.device) -> Run:
         """See ``Recorder``; the warm-up changes what the step writes."""
         with torch.cuda.device(device):
-            side = torch.cuda.Stream()
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(N_WARM_UP):
