@@ -1,4 +1,4 @@
-"""run = run half + save + load + run the rest, on every backend."""
+"""run = run half + save + load + run the rest, on both kinds of loops."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamvdib.backends import BACKENDS
 from streamvdib.checkpoints import Position, decode, encode, skip_to
 from streamvdib.endurance.wandering_learner import ConstantTargets, WanderingLearner
 from streamvdib.endurance.workload import SENSOR, packets, small_engine, small_model
@@ -20,6 +19,9 @@ from streamvdib.geometry import fit_geometry
 from streamvdib.learning.guard import make_guarded_learner
 
 N_PACKETS = 14
+# torch-compile takes minutes to compile and cuda-graph wants a GPU; both keep torch's state, which
+# the contract of backends tests.
+STEPPING = ("numba", "torch")
 LEARNERS: dict[str, dict[str, Any]] = {
     "pathwise": {"learning_rate": 0.01, "update_every": 3},
     "score": {"learning_rate": 0.01, "update_every": 3, "estimator": "score"},
@@ -63,7 +65,7 @@ def same(ours: list[Frame], theirs: list[Frame]) -> bool:
 
 
 @pytest.mark.parametrize("learning", [False, True, *LEARNERS])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", STEPPING)
 @settings(max_examples=12, deadline=None)
 @given(cut=st.integers(0, N_PACKETS), seed=st.integers(0, 1000))
 def test_a_run_cut_anywhere_and_resumed_equals_the_run_in_one(
@@ -82,7 +84,7 @@ def test_a_run_cut_anywhere_and_resumed_equals_the_run_in_one(
     assert state_digest(second.snapshot()) == state_digest(whole.snapshot())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", STEPPING)
 def test_streams_that_wait_for_each_other_resume_too(backend: str) -> None:
     recording = packets(3, 12)
     order = [0, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 1]
