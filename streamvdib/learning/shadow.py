@@ -24,12 +24,13 @@ import torch
 from torch import Tensor
 
 from streamvdib.backends import EncoderTrace, make_backend
-from streamvdib.encoder import EncoderState, LayerWeights, Weights
+from streamvdib.encoder import EncoderState, Weights
 from streamvdib.engine import Engine, Learner
 from streamvdib.engine_state import encoder_tensors, fill_encoder
 from streamvdib.errors import CheckpointError, ConfigurationError, TargetError
 from streamvdib.learning.guard_memory import Memory
 from streamvdib.learning.target_gate import check_target
+from streamvdib.learning.undo import below, named_weights, weights_like
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
@@ -170,8 +171,8 @@ class Shadow:
         return {
             **{f"inner.{n}": t for n, t in self.learner.tensors().items()},
             **{f"decoder.{n}": t for n, t in self.model.decoder.state_dict().items()},
-            **_named("weights", self._weights),
-            **_named("live", self._live_weights),
+            **named_weights(self._weights, "weights"),
+            **named_weights(self._live_weights, "live"),
             **{f"state.{n}": t for n, t in encoder_tensors(state).items()},
             "window": torch.from_numpy(self._window.ring),
             "numbers": torch.tensor([*numbers, *sums], dtype=torch.float64),
@@ -181,14 +182,14 @@ class Shadow:
         """See ``Learner``."""
         try:
             *counts, live, shadow, step, ready_step, n_pushed = tensors["numbers"].tolist()
-            layers = fill_encoder(self._backend.state(), _below("state.", tensors))
+            layers = fill_encoder(self._backend.state(), below("state.", tensors))
             window = tensors["window"].numpy()
-            weights = _like("weights", self._weights, tensors)
-            live_weights = _like("live", self._live_weights, tensors)
-            self.model.decoder.load_state_dict(_below("decoder.", tensors))
+            weights = weights_like(self._weights, tensors, "weights")
+            live_weights = weights_like(self._live_weights, tensors, "live")
+            self.model.decoder.load_state_dict(below("decoder.", tensors))
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"a shadow's state requires all its parts; {error!r}") from error
-        self.learner.load_tensors(_below("inner.", tensors))
+        self.learner.load_tensors(below("inner.", tensors))
         self._window.ring[:] = window
         self._window.n_pushed = int(n_pushed)
         self._weights, self._live_weights = weights, live_weights
@@ -257,18 +258,3 @@ def shadowed(engine: Engine, make_learner: Callable[[Model], Learner], **options
         )
     except TypeError as error:
         raise ConfigurationError(f"options of a shadow: {error}") from error
-
-
-def _named(prefix: str, weights: Weights) -> dict[str, Tensor]:
-    return {f"{prefix}.{i}.{n}": t for i, layer in enumerate(weights) for n, t in layer.tensors()}
-
-
-def _like(prefix: str, like: Weights, tensors: Mapping[str, Tensor]) -> Weights:
-    return tuple(
-        LayerWeights(*(tensors[f"{prefix}.{i}.{n}"].clone() for n, _ in layer.tensors()))
-        for i, layer in enumerate(like)
-    )
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n[len(prefix) :]: t.clone() for n, t in tensors.items() if n.startswith(prefix)}

@@ -99,9 +99,9 @@ def make_undo(learner: Learner, model: Model) -> Undo:
     return Copies(learner, model)
 
 
-def named_weights(weights: Weights) -> Tensors:
-    """The encoder's weights by name."""
-    return {f"encoder.{i}.{n}": t for i, layer in enumerate(weights) for n, t in layer.tensors()}
+def named_weights(weights: Weights, prefix: str = "encoder") -> Tensors:
+    """An encoder's weights by name."""
+    return {f"{prefix}.{i}.{n}": t for i, layer in enumerate(weights) for n, t in layer.tensors()}
 
 
 def decoder_tensors(model: Model) -> Tensors:
@@ -123,10 +123,10 @@ def put_back(copy: Mapping[str, Tensor], learner: Learner, model: Model, like: W
     return weights_like(like, copy)
 
 
-def weights_like(like: Weights, tensors: Mapping[str, Tensor]) -> Weights:
-    """Copies of an encoder's weights by name."""
+def weights_like(like: Weights, tensors: Mapping[str, Tensor], prefix: str = "encoder") -> Weights:
+    """Copies of an encoder's weights by name; inverse of ``named_weights``."""
     return tuple(
-        LayerWeights(*(tensors[f"encoder.{i}.{n}"].clone() for n, _ in layer.tensors()))
+        LayerWeights(*(tensors[f"{prefix}.{i}.{n}"].clone() for n, _ in layer.tensors()))
         for i, layer in enumerate(like)
     )
 
