@@ -58,8 +58,16 @@ def compiled(function: Function) -> Function:
 
 def part(function: Function) -> Function:
     """Compile for other compiled code only: without wrappers, it cannot be called from Python."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
     return cast(Function, njit(nogil=True, error_model="numpy", **options)(function))
+
+
+def forced(function: Function) -> Function:
+    """``part`` that LLVM puts into its callers: the call would take as long as the work."""
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+    return cast(
+        Function, njit(nogil=True, error_model="numpy", forceinline=True, **options)(function)
+    )
 
 
 def inlined(function: Function) -> Function:

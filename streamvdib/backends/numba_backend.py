@@ -64,7 +64,9 @@ class NumbaBackend:
             self.layout.empty_memory(number),
             _unsigned(lane_keys(seed, n_lanes)),
         )
-        self._scratch = _scratch(self.layout, n_lanes)
+        self._scratch = _scratch(self.layout)
+        n_rows = self._scratch.starts.shape[1]
+        self._raster = np.zeros(n_rows * self.layout.n_padded, np.uint8)
         self._unwatched = Watched(np.zeros(0, np.uint8), np.zeros(0, number))
         self._n_outputs = encoder.n_outputs
         self.set_weights(weights)
@@ -100,6 +102,7 @@ class NumbaBackend:
         code = advance(
             *self.network,
             *self._scratch,
+            self._raster,
             np.uint64(self.step),
             offsets,
             inputs.indices,
@@ -129,9 +132,9 @@ class NumbaBackend:
         self.layout.fill_weights(self.network.constants, weights)
 
 
-def _scratch(layout: Layout, n_lanes: int) -> Scratch:
+def _scratch(layout: Layout) -> Scratch:
     widest = layout.n_padded
-    n_rows = n_lanes * max(1, SCRATCH_SPIKES // (widest * n_lanes))
+    n_rows = max(1, SCRATCH_SPIKES // widest)
     n_sides = min(2, len(layout.plan))
     return Scratch(
         np.zeros(widest, np.float32),

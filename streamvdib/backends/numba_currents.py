@@ -10,38 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamvdib.backends.compilation import Floats, Integers, Size, part, unsigned
+import numpy as np
+
+from streamvdib.backends.compilation import ONE, Floats, Integers, Keys, Size, part, unsigned
 
 # Geometry of a convolution: the last columns of a layer's plan (see ``numba_plan``).
 CHANNELS, HEIGHT, WIDTH, CHANNELS_LAST, KERNEL, STRIDE, MARGIN, OUT_HEIGHT, OUT_WIDTH = range(9)
-
-
-@part
-def sum_rows(
-    weights: Floats,
-    first_row: Size,
-    width: Size,
-    indices: Integers,
-    start: int,
-    end: int,
-    memory: Floats,
-    current: Size,
-) -> None:
-    """Dense layers: the sum of the weight rows ``indices[start:end]``.
-
-    Args:
-        weights: holds the rows, one after the other.
-        first_row: where row 0 begins in ``weights``.
-        width: numbers in a row.
-        indices: active inputs, ascending.
-        start: first entry of the list.
-        end: one past its last entry.
-        memory: takes the result.
-        current: where the result begins in ``memory``.
-    """
-    for i in range(width):
-        memory[current + i] = 0
-    add_rows(weights, first_row, width, width, indices, start, end, memory, current)
 
 
 @part
@@ -92,7 +66,7 @@ def scatter_kernels(
     n_basis: Size,
     n_padded: Size,
     channels: Size,
-    geometry: Integers,
+    geometry: Keys,
     indices: Integers,
     start: int,
     end: int,
@@ -107,7 +81,7 @@ def scatter_kernels(
         n_basis: K.
         n_padded: numbers of one basis function's current.
         channels: of the output; neurons are in the order (y, x, channel).
-        geometry: the numbers named above, int64.
+        geometry: the numbers named above, uint64.
         indices: active inputs, ascending, in the order that ``geometry`` says.
         start: first entry of the list.
         end: one past its last entry.
@@ -116,25 +90,27 @@ def scatter_kernels(
     """
     for i in range(n_basis * n_padded):
         memory[current + i] = 0
-    kernel, stride, width = geometry[KERNEL], geometry[STRIDE], geometry[WIDTH]
-    pixels = geometry[HEIGHT] * width
+    kernel, stride = np.int64(geometry[KERNEL]), np.int64(geometry[STRIDE])
+    width, margin = np.int64(geometry[WIDTH]), np.int64(geometry[MARGIN])
+    out_height, out_width = np.int64(geometry[OUT_HEIGHT]), np.int64(geometry[OUT_WIDTH])
+    n_channels, pixels = np.int64(geometry[CHANNELS]), np.int64(geometry[HEIGHT]) * width
     for k in range(start, end):
-        if geometry[CHANNELS_LAST] == 1:
-            channel, pixel = indices[k] % geometry[CHANNELS], indices[k] // geometry[CHANNELS]
+        if geometry[CHANNELS_LAST] == ONE:
+            channel, pixel = indices[k] % n_channels, indices[k] // n_channels
         else:
             channel, pixel = indices[k] // pixels, indices[k] % pixels
-        bottom, right = pixel // width + geometry[MARGIN], pixel % width + geometry[MARGIN]
+        bottom, right = pixel // width + margin, pixel % width + margin
         for cell in range(kernel * kernel):
             down, across = bottom - cell // kernel, right - cell % kernel
             y, x = down // stride, across // stride
             if down < 0 or across < 0 or y * stride != down or x * stride != across:
                 continue
-            if y >= geometry[OUT_HEIGHT] or x >= geometry[OUT_WIDTH]:
+            if y >= out_height or x >= out_width:
                 continue
             source = first_kernel + (
                 unsigned(channel * kernel * kernel + cell) * n_basis * channels
             )
-            target = current + unsigned(y * geometry[OUT_WIDTH] + x) * channels
+            target = current + unsigned(y * out_width + x) * channels
             for basis in range(n_basis):
                 row, place = source + basis * channels, target + basis * n_padded
                 for i in range(channels):

@@ -8,7 +8,8 @@ last tau_e - 1 - o of the block before:
     R_o = a R_{o-1} + J_t,  R = 0 before the block          T_p = a^(tau_e-1-p) J_p + T_{p+1}
 
 T is computed backwards once per block. Blocks begin at different steps for different groups of
-neurons, so no step does much more than another. Nothing is ever taken away from a sum, so there
+neurons, so no step does much more than another, and groups go through time one by one: the rings
+of one stay in the first cache. Nothing is ever taken away from a sum, so there
 is no drift, and R and T can be rebuilt from the last tau_e inputs bit for bit.
 
 Other responses are spread forward: an input adds its whole response to a ring of the next tau_e
@@ -21,9 +22,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from streamvdib.backends.compilation import ONE, ZERO, Floats, Size, part, unsigned
+from streamvdib.backends.compilation import (
+    ONE,
+    ZERO,
+    Floats,
+    Size,
+    forced,
+    inlined,
+    part,
+    unsigned,
+)
+from streamvdib.backends.numba_vectors import Places, vector_kernel
 
-GROUP = unsigned(256)  # neurons whose blocks begin together
+GROUP = unsigned(64)  # neurons that are advanced together: blocks of each group begin together
 
 
 class Filter(NamedTuple):
@@ -42,47 +53,55 @@ class Filter(NamedTuple):
 
 
 @part
-def respond(step: Size, response: Filter, constants: Floats, memory: Floats, result: Size) -> None:
-    """Add to the result the response to the inputs up to ``step``, whose own is in the history."""
+def respond(
+    low: Size, high: Size, turn: Size, response: Filter, constants: Floats, memory: Floats,
+    result: Size,
+) -> None:  # fmt: skip
+    """Add the response to the inputs up to a step, whose own is in the history, to the result.
+
+    Args:
+        low: first neuron, the first of a group.
+        high: one past the last neuron, the last of a group.
+        turn: the step's row of the history, step % tau.
+        response: what to respond with.
+        constants: hold its numbers.
+        memory: changes.
+        result: where the potentials of all neurons begin in ``memory``.
+    """
     if response.n_terms == 0:
-        _spread(step, step, response, constants, memory)
-        _consume(step, response, memory, result)
+        _spread(low, high, turn, ZERO, response, constants, memory)
+        _consume(low, high, turn, response, memory, result)
         return
     for term in range(response.n_terms):
-        _slide(step, term, response, constants, memory, result)
+        _slide(low, high, turn, term, response, constants, memory, result)
 
 
 @part
 def _slide(
-    step: Size, term: Size, response: Filter, constants: Floats, memory: Floats, result: Size
-) -> None:
+    low: Size, high: Size, turn: Size, term: Size, response: Filter, constants: Floats,
+    memory: Floats, result: Size,
+) -> None:  # fmt: skip
     """One exponential of every neuron; T_{tau_e} is row 0, which is always zero."""
-    tau, n_neurons = response.tau, response.n_neurons
     coefficient = constants[response.terms + term + term]
     decay = constants[response.terms + term + term + ONE]
-    powers = response.powers + term * (tau + ONE)
-    inputs = response.history + (step % tau) * n_neurons
-    for group in range((n_neurons + GROUP - ONE) // GROUP):
-        low = group * GROUP
-        count = min(GROUP, n_neurons - low)
-        offset = (step + group) % tau
-        sums = response.sums + term * n_neurons + low
-        if offset == 0:
-            _close_block(step, term, ONE, low, count, response, constants, memory)
-            for i in range(count):
-                memory[sums + i] = 0
-        row = term * tau + (offset + ONE) % tau
-        suffix = response.suffixes + row * n_neurons + low
-        power, source, target = constants[powers + offset + ONE], inputs + low, result + low
+    for first in range(low, high, GROUP):
+        count = min(GROUP, high - first)
+        power, sums, source, suffix = _open_step(
+            turn, term, first, count, response, constants, memory
+        )
+        target = result + first
         for i in range(count):
             total = decay * memory[sums + i] + memory[source + i]
             memory[sums + i] = total
             memory[target + i] += coefficient * (total + power * memory[suffix + i])
 
 
-@part
+@forced
 def integrate_exponentials(
-    step: Size,
+    low: Size,
+    high: Size,
+    turn: Size,
+    feedback_turn: Size,
     response: Filter,
     feedback: Filter,
     constants: Floats,
@@ -95,98 +114,137 @@ def integrate_exponentials(
 
     The same operations in the same order as ``respond`` twice, without the stores between.
     """
-    n_neurons = response.n_neurons
     coefficient, decay = constants[response.terms], constants[response.terms + ONE]
     coefficient_2, decay_2 = constants[feedback.terms], constants[feedback.terms + ONE]
-    for group in range((n_neurons + GROUP - ONE) // GROUP):
-        low = group * GROUP
-        count = min(GROUP, n_neurons - low)
+    for first in range(low, high, GROUP):
+        count = min(GROUP, high - first)
         power, sums, source, suffix = _open_step(
-            step, group, low, count, response, constants, memory
+            turn, ZERO, first, count, response, constants, memory
         )
         power_2, sums_2, source_2, suffix_2 = _open_step(
-            step, group, low, count, feedback, constants, memory
+            feedback_turn, ZERO, first, count, feedback, constants, memory
         )
-        target, weight, offset = result + low, weights + low, bias + low
-        for i in range(count):
-            total = decay * memory[sums + i] + memory[source + i]
-            total_2 = decay_2 * memory[sums_2 + i] + memory[source_2 + i]
-            memory[sums + i] = total
-            memory[sums_2 + i] = total_2
-            fed_back = coefficient_2 * (total_2 + power_2 * memory[suffix_2 + i])
-            potential = constants[weight + i] * fed_back + constants[offset + i]
-            memory[target + i] = potential + coefficient * (total + power * memory[suffix + i])
+        _add_exponentials(
+            memory, constants, constants,
+            (sums, source, suffix, sums_2, source_2, suffix_2, weights + first, bias + first,
+             result + first),
+            (decay, coefficient, power, decay_2, coefficient_2, power_2),
+            count,
+        )  # fmt: skip
 
 
-@part
+def _exponentials(at: Places) -> None:
+    """Both sums, and the potential: places and scalars in the order of the call above."""
+    sums, source, suffix, sums_2, source_2, suffix_2, weight, bias, result = range(9)
+    decay, coefficient, power, decay_2, coefficient_2, power_2 = map(at.scalar, range(6))
+    total = decay * at.read(sums) + at.read(source)
+    total_2 = decay_2 * at.read(sums_2) + at.read(source_2)
+    fed_back = coefficient_2 * (total_2 + power_2 * at.read(suffix_2))
+    potential = at.read(weight) * fed_back + at.read(bias)
+    potential = potential + coefficient * (total + power * at.read(suffix))
+    at.write(sums, total)
+    at.write(sums_2, total_2)
+    at.write(result, potential)
+
+
+def _weighted(at: Places) -> None:
+    """T_p = a^(tau_e-1-p) J_p + T_{p+1}."""
+    at.write(2, at.scalar(0) * at.read(0) + at.read(1))
+
+
+_add_exponentials = vector_kernel(_exponentials, "mmmmmmccm")
+_add_weighted = vector_kernel(_weighted, "mmm")
+
+
+@forced
 def _open_step(
-    step: Size,
-    group: Size,
-    low: Size,
+    turn: Size,
+    term: Size,
+    first: Size,
     count: Size,
     response: Filter,
     constants: Floats,
     memory: Floats,
 ) -> tuple[Any, Size, Size, Size]:
-    """Close a group's block of the first exponential if it is over.
+    """Close a group's block of an exponential if it is over.
 
     Returns:
         a^(o+1), and where the group's R_o, J_t and T_{o+1} begin.
     """
     tau, n_neurons = response.tau, response.n_neurons
-    offset = (step + group) % tau
-    sums = response.sums + low
+    offset = wrapped(turn + first // GROUP, tau)
+    sums = response.sums + term * n_neurons + first
     if offset == 0:
-        _close_block(step, ZERO, ONE, low, count, response, constants, memory)
+        _close_block(turn, term, ONE, first, count, response, constants, memory)
         for i in range(count):
             memory[sums + i] = 0
-    source = response.history + (step % tau) * n_neurons + low
-    suffix = response.suffixes + (offset + ONE) % tau * n_neurons + low
-    return constants[response.powers + offset + ONE], sums, source, suffix
+    source = response.history + turn * n_neurons + first
+    row = term * tau + wrapped(offset + ONE, tau)
+    suffix = response.suffixes + row * n_neurons + first
+    power = constants[response.powers + term * (tau + ONE) + offset + ONE]
+    return power, sums, source, suffix
+
+
+@inlined
+def wrapped(place: Size, tau: Size) -> Any:
+    """Remainder of a place by tau, without a division where the place is below 2 tau."""
+    if place >= tau:
+        place -= tau
+        if place >= tau:
+            place %= tau
+    return place
 
 
 @part
 def _close_block(
-    step: Size,
+    turn: Size,
     term: Size,
     last: Size,
-    low: Size,
+    first: Size,
     count: Size,
     response: Filter,
     constants: Floats,
     memory: Floats,
 ) -> None:
-    """T_p of the block of tau steps before ``step``, for p from tau - 1 down to ``last``."""
+    """T_p of the block of tau steps before the one of row ``turn``, for p from tau - 1 to ``last``.
+
+    The block's step p lies in row turn + p.
+    """
     tau, n_neurons = response.tau, response.n_neurons
-    first = response.suffixes + term * tau * n_neurons + low
+    powers = response.powers + term * (tau + ONE)
+    suffixes = response.suffixes + term * tau * n_neurons + first
     for back in range(tau - last):
         p = tau - ONE - back
-        power = constants[response.powers + term * (tau + ONE) + back]
-        source = response.history + ((step + p) % tau) * n_neurons + low
-        later, target = first + ((p + ONE) % tau) * n_neurons, first + p * n_neurons
-        for i in range(count):
-            memory[target + i] = power * memory[source + i] + memory[later + i]
+        power = constants[powers + back]
+        source = response.history + wrapped(turn + p, tau) * n_neurons + first
+        later, target = suffixes + wrapped(p + ONE, tau) * n_neurons, suffixes + p * n_neurons
+        _add_weighted(memory, constants, constants, (source, later, target), (power,), count)
 
 
 @part
-def _spread(past: Size, first: Size, response: Filter, constants: Floats, memory: Floats) -> None:
-    """Add the response to the inputs of step ``past`` to the potentials from ``first`` on."""
+def _spread(
+    low: Size, high: Size, turn: Size, passed: Size, response: Filter, constants: Floats,
+    memory: Floats,
+) -> None:  # fmt: skip
+    """Add the response to the inputs in row ``turn`` to the potentials from ``passed`` later on."""
     tau, n_neurons, n_basis = response.tau, response.n_neurons, response.n_basis
-    inputs = response.history + (past % tau) * n_basis * n_neurons
-    for lag in range(first - past, tau):
-        target = response.suffixes + ((past + lag) % tau) * n_neurons
+    inputs = response.history + turn * n_basis * n_neurons
+    for lag in range(passed, tau):
+        target = response.suffixes + wrapped(turn + lag, tau) * n_neurons
         for basis in range(n_basis):
             weight = constants[response.kernels + basis * tau + lag]
             source = inputs + basis * n_neurons
-            for i in range(n_neurons):
+            for i in range(low, high):
                 memory[target + i] += weight * memory[source + i]
 
 
 @part
-def _consume(step: Size, response: Filter, memory: Floats, result: Size) -> None:
+def _consume(
+    low: Size, high: Size, turn: Size, response: Filter, memory: Floats, result: Size
+) -> None:
     """Add the potentials of a step to the result, and clear them."""
-    row = response.suffixes + (step % response.tau) * response.n_neurons
-    for i in range(response.n_neurons):
+    row = response.suffixes + turn * response.n_neurons
+    for i in range(low, high):
         memory[result + i] += memory[row + i]
         memory[row + i] = 0
 
@@ -195,35 +253,39 @@ def _consume(step: Size, response: Filter, memory: Floats, result: Size) -> None
 def rebuild(step: Size, response: Filter, constants: Floats, memory: Floats) -> None:
     """Sums before ``step`` from the history of the steps before it, by the same operations."""
     tau, n_neurons = response.tau, response.n_neurons
+    turn = step % tau
     if response.n_terms == 0:
         for i in range(tau * n_neurons):
             memory[response.suffixes + i] = 0
-        for past in range(step + ONE, step + tau):  # tau later than they were: never below 0
-            _spread(past, step + tau, response, constants, memory)
+        for back in range(ONE, tau):
+            past = tau - back
+            _spread(
+                ZERO, n_neurons, wrapped(turn + tau - past, tau), past, response, constants, memory
+            )
         return
     for i in range(response.n_terms * n_neurons):
         memory[response.sums + i] = 0
     for i in range(response.n_terms * tau * n_neurons):
         memory[response.suffixes + i] = 0
     for term in range(response.n_terms):
-        for group in range((n_neurons + GROUP - ONE) // GROUP):
-            _rebuild_group(step, term, group, response, constants, memory)
+        for first in range(ZERO, n_neurons, GROUP):
+            _rebuild_group(turn, term, first, response, constants, memory)
 
 
 @part
 def _rebuild_group(
-    step: Size, term: Size, group: Size, response: Filter, constants: Floats, memory: Floats
+    turn: Size, term: Size, first: Size, response: Filter, constants: Floats, memory: Floats
 ) -> None:
-    tau, n_neurons, low = response.tau, response.n_neurons, group * GROUP
-    count = min(GROUP, n_neurons - low)
-    offset = (step + group) % tau
+    tau, n_neurons = response.tau, response.n_neurons
+    count = min(GROUP, n_neurons - first)
+    offset = wrapped(turn + first // GROUP, tau)
     if offset == 0:
         return  # the step itself closes the block
-    start = step + tau - offset  # of the block, tau later: never below 0
-    _close_block(start, term, offset + ONE, low, count, response, constants, memory)
+    start = wrapped(turn + tau - offset, tau)  # row in which the block began
+    _close_block(start, term, offset + ONE, first, count, response, constants, memory)
     decay = constants[response.terms + term + term + ONE]
-    sums = response.sums + term * n_neurons + low
-    for past in range(start, start + offset):
-        row = response.history + (past % tau) * n_neurons + low
+    sums = response.sums + term * n_neurons + first
+    for past in range(offset):
+        row = response.history + wrapped(start + past, tau) * n_neurons + first
         for i in range(count):
             memory[sums + i] = decay * memory[sums + i] + memory[row + i]

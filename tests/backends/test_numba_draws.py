@@ -19,7 +19,8 @@ jit: Any = njit
 def drawing() -> Any:
     @jit
     def draw(key, step, row):  # type: ignore[no-untyped-def]
-        fill_draws(key, step, np.uint64(len(row)), row)
+        fill_draws(key, step, np.uint64(0), np.uint64(64), row)
+        fill_draws(key, step, np.uint64(64), np.uint64(len(row) - 64), row[64:])
 
     return draw
 
