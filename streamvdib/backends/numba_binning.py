@@ -30,6 +30,7 @@ from streamvdib.geometry import Geometry
 
 THREE, SIX, LOW_SIX, EIGHT = unsigned(3), unsigned(6), unsigned(63), unsigned(8)
 FOUR = unsigned(4)
+ALL_TOUCHED = unsigned(0x0101010101010101)
 GROUP_BITS = 512  # eight words, whose eight bytes are looked at as one number
 NOWHERE = -(1 << 60)
 SLACK = 8  # indices are written four at a time
@@ -64,6 +65,7 @@ class PixelPlaces(NamedTuple):
     columns: Integers  # (tiles across a pixel lies in, width), int64; NOWHERE fills up
     rows: Integers  # (tiles down a pixel lies in, height)
     channels: Integers  # added for OFF and ON, (2,): a product would be branched upon, at random
+    is_plain: bool  # whether a pixel's place is y * width + x: the whole sensor, one channel
 
 
 def pixel_places(geometry: Geometry) -> PixelPlaces:
@@ -75,10 +77,14 @@ def pixel_places(geometry: Geometry) -> PixelPlaces:
     box, area = geometry.crop, geometry.area
     row = (np.arange(geometry.sensor.height) - box.y) // geometry.downsample
     column = (np.arange(geometry.sensor.width) - box.x) // geometry.downsample
+    columns = _axis_places(column, area[1], lefts, width, lane_bits, 1)
+    rows = _axis_places(row, area[0], tops, height, lane_bits * len(lefts), width)
+    across, down = np.arange(len(column)), np.arange(len(row)) * len(column)
     return PixelPlaces(
-        _axis_places(column, area[1], lefts, width, lane_bits, 1),
-        _axis_places(row, area[0], tops, height, lane_bits * len(lefts), width),
+        columns,
+        rows,
         np.array([0, height * width if channels == 2 else 0]),
+        channels == 1 and np.array_equal(columns, [across]) and np.array_equal(rows, [down]),
     )
 
 
@@ -116,6 +122,7 @@ def bin_events(
     columns: Integers,
     rows: Integers,
     channels: Integers,
+    is_plain: bool,
     n_inputs: int,
     words: Keys,
     touched: Bytes,
@@ -139,6 +146,7 @@ def bin_events(
         columns: see ``PixelPlaces``.
         rows: see ``PixelPlaces``.
         channels: see ``PixelPlaces``.
+        is_plain: see ``PixelPlaces``.
         n_inputs: input lines of a lane.
         words: of an ``ActiveMap`` in which nothing is active; the same afterwards.
         touched: of the map.
@@ -164,10 +172,14 @@ def bin_events(
     _set(left, unsigned(len(pending)), words, touched)
     for step in range(n_steps + 1):
         start = start_us + step * dt_us
-        index, missed = _mark(
-            events, index, start, dt_us, columns, rows, channels, places, words, touched
-        )
-        n_outside += missed
+        if is_plain:
+            width, height = unsigned(columns.shape[1]), unsigned(rows.shape[1])
+            index = _mark_plain(events, index, start, dt_us, width, height, places, words, touched)
+        else:
+            index, missed = _mark(
+                events, index, start, dt_us, columns, rows, channels, places, words, touched
+            )
+            n_outside += missed
         if step == n_steps:
             break
         row = unsigned(step) * n_lanes
@@ -226,6 +238,38 @@ def _mark(
 
 
 @part
+def _mark_plain(
+    events: Any,
+    index: Size,
+    start_us: int,
+    dt_us: int,
+    width: Size,
+    height: Size,
+    places: Integers,
+    words: Keys,
+    touched: Bytes,
+) -> Size:
+    """As ``_mark`` where every pixel has its one place: nothing is looked up, none lies outside."""
+    length, n_read = unsigned(dt_us), unsigned(len(places))
+    while n_read == unsigned(len(places)):
+        most, n_read = min(unsigned(len(places)), unsigned(len(events)) - index), ZERO
+        while n_read < most:
+            event = events[index + n_read]
+            x, y = unsigned(event.x), unsigned(event.y)
+            if unsigned(event.t_us - start_us) >= length or x >= width or y >= height:
+                break
+            places[n_read] = y * width + x
+            n_read += ONE
+        for k in range(n_read):
+            place = unsigned(places[k])
+            word = place >> SIX
+            words[word] |= ONE << (place & LOW_SIX)
+            touched[word] = 1
+        index += n_read
+    return index
+
+
+@part
 def _set(places: Integers, n_places: Size, words: Keys, touched: Bytes) -> int:
     """Mark places of the map as active; how many of them are none."""
     n_nowhere = 0
@@ -256,6 +300,12 @@ def _emit(
         if touched == ZERO:
             continue
         groups[first_group + group] = ZERO
+        if touched == ALL_TOUCHED:  # a busy step: nothing to look for
+            for word in range(group << THREE, (group << THREE) + EIGHT):
+                bits = words[(first_group << THREE) + word]
+                words[(first_group << THREE) + word] = ZERO
+                place = _write_bits(bits, base + np.int64(word << SIX), numbers, place)
+            continue
         while touched != ZERO:
             word = (group << THREE) + (trailing_zeros(touched) >> THREE)
             touched &= touched - ONE

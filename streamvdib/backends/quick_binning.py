@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamvdib.binning import Binner
 
 MAX_CHUNK_STEPS = 1024
-N_PLACES = 64  # events whose places are looked up before they are marked
+N_PLACES = 32  # events whose places are looked up before they are marked
 
 
 class Binned(NamedTuple):

@@ -18,6 +18,9 @@ from streamvdib.input_steps import InputSteps
 WHOLE = Geometry(SensorSize(30, 20), Box(0, 0, 30, 20))
 GEOMETRIES = {
     "whole sensor": WHOLE,
+    "whole sensor, one channel": Geometry(
+        SensorSize(30, 20), Box(0, 0, 30, 20), polarity_channels=1
+    ),
     "crop and downsampling, one channel": Geometry(
         SensorSize(30, 20), Box(3, 2, 24, 16), 2, None, 0, 1
     ),
