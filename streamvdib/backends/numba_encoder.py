@@ -80,6 +80,7 @@ from streamvdib.backends.numba_vectors import WIDTH, Places, vector_kernel
 OK, BAD_INDEX = 0, -1
 TWO = unsigned(2)
 VECTOR = unsigned(WIDTH)
+FEW_STEPS = unsigned(12)  # too few to bring a group's weights and rings into the cache for
 BF16_IN_FLOAT32, INT8_IN_FLOAT32 = unsigned(2), unsigned(4)
 SIDE_BY_SIDE, HIGHEST_BYTE = unsigned(0x0102040810204080), unsigned(56)
 WORD = unsigned(8)  # spikes that are looked at as one number
@@ -201,8 +202,11 @@ def _advance_lane(
         target, width = raster, n_padded
         if is_readout:
             target, width = result[(first * n_lanes + lane) * n_neurons :], n_lanes * n_neurons
-        for low in range(ZERO, n_padded, _range_width(row)):
-            high = min(low + _range_width(row), n_padded)
+        n_together = n_padded
+        if row[CONNECTION] != CONVOLUTION and n_rows >= FEW_STEPS:
+            n_together = GROUP
+        for low in range(ZERO, n_padded, n_together):
+            high = min(low + n_together, n_padded)
             _advance_neurons(
                 network, scratch, row, lane, low, high, step + first, n_rows,
                 starts, ends, every, active, is_readout, target, width,
@@ -214,12 +218,6 @@ def _advance_lane(
             starts, ends, every = scratch.starts[side], scratch.ends[side], ONE
             active = scratch.indices[side]
             _list_rows(raster, n_rows, n_padded, starts, ends, active)
-
-
-@inlined
-def _range_width(row: Plan) -> Size:
-    """How many neurons go through a piece together."""
-    return row[N_PADDED] if row[CONNECTION] == CONVOLUTION else GROUP
 
 
 @part
