@@ -93,7 +93,7 @@ class Encoder:
         """Nothing is missing."""
 
     def _packet(self, stream: int, table: bytes) -> bytes:
-        packed: bytes = self._pack(table)
+        packed: bytes = self._pack(table, store_size=False)  # as DV does
         return struct.pack("<II", stream, len(packed)) + packed
 
 

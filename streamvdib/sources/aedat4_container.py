@@ -13,27 +13,30 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedReader
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from streamvdib.errors import RecordingError
 from streamvdib.events import SensorSize
+from streamvdib.sources.aedat4_kernels import MAX_PACKET_BYTES, split_packets
 from streamvdib.sources.flatbuffer import root_table
+from streamvdib.sources.lz4_kernel import SLACK
 from streamvdib.sources.reading import REMEDY
-from streamvdib.sources.record_kernels import MAX_PACKET_BYTES, split_packets
 
 MAGIC = b"#!AER-DAT4"
 NO_TABLE = -1
-CHUNK_BYTES = 1 << 16
-_PACKETS_AT_ONCE = 4  # of a stream whose packets are longer
+NOT_PACKED, LZ4 = 0, (1, 2)
+CHUNK_BYTES = 1 << 17
 _VERSION_BYTES = 14
 _MAX_HEADER_BYTES = 1 << 24
 _PACKET = struct.Struct("<II")
+PACKET_BYTES = _PACKET.size  # before what it holds
 _COMPRESSION, _TABLE_AT, _DESCRIPTION = 0, 1, 2  # fields of the header
 _NODE = re.compile(r'<node name="(\d{1,9})" path="([^"]*)">')
 _STREAM_PATH = re.compile(r"/outInfo/\d+/$")
@@ -66,7 +69,7 @@ class Container:
     Args:
         first_packet: its offset.
         table_at: offset of the data table; ``NO_TABLE`` if it was never written.
-        compression: 0 none, 1 and 2 LZ4, 3 and 4 ZSTD.
+        compression: ``NOT_PACKED``, one of ``LZ4``, or 3 and 4, ZSTD.
         streams: in the order of the header.
     """
 
@@ -82,6 +85,28 @@ class End(NamedTuple):
     offset: int
     n_bytes_left: int
     fault: str
+
+
+class Chunk(NamedTuple):
+    """A piece of the file.
+
+    Args:
+        offset: where it begins.
+        data: what it holds, and ``SLACK`` bytes at least, (n_bytes,).
+        places: for each packet, where what it holds begins in ``data``, and its size,
+            (n_packets, 2).
+        end: where whole packets end, of this stream or another, if this is the last piece: at the
+            table of a whole file.
+    """
+
+    offset: int
+    data: npt.NDArray[np.uint8]
+    places: npt.NDArray[np.int64]
+    end: End | None = None
+
+    def offset_of(self, index: int) -> int:
+        """Where a packet begins in the file."""
+        return self.offset + int(self.places[index, 0]) - PACKET_BYTES
 
 
 def read_container(path: Path, name: str) -> Container:
@@ -139,44 +164,40 @@ def _streams(description: str) -> tuple[Stream, ...]:
     return tuple(streams)
 
 
-def packets(
-    file: BufferedReader, container: Container, stream: int
-) -> Generator[tuple[int, memoryview], None, End]:
-    """Offsets of the whole packets of one stream, and what they hold as it is stored.
+def chunks(file: FileIO, container: Container, stream: int) -> Iterator[Chunk]:
+    """Pieces of the file with the whole packets of one stream that lie in them.
 
-    What a packet holds stays there until the next is asked for. Memory: ``CHUNK_BYTES``, or a few
-    of the longest packets of the stream.
+    What a piece holds stays there until the next is asked for; the last one holds nothing. Memory:
+    ``CHUNK_BYTES``, or what the longest packet of the stream takes, if that is more.
 
     Args:
-        file: the recording.
+        file: the recording, not buffered.
         container: its header.
         stream: its number.
-
-    Returns:
-        Where whole packets end, of this stream or another: at the table of a whole file.
     """
     n_file_bytes = os.fstat(file.fileno()).st_size
     has_table = container.first_packet <= container.table_at <= n_file_bytes
     end = container.table_at if has_table else n_file_bytes
     known = np.array([one.number for one in container.streams], dtype=np.int64)
-    chunk, offset, fault = bytearray(CHUNK_BYTES), container.first_packet, ""
-    while offset + _PACKET.size <= end:
+    room, offset, fault = np.empty(CHUNK_BYTES + SLACK, np.uint8), container.first_packet, ""
+    while offset + PACKET_BYTES <= end:
         file.seek(offset)
-        held = memoryview(chunk)[: file.readinto(memoryview(chunk)[: end - offset])]
-        places, n_used = split_packets(np.frombuffer(held, np.uint8), end - offset, known, stream)
-        for at, size in places.tolist():
-            yield offset + at - _PACKET.size, held[at : at + size]
+        n_held = file.readinto(room.data[: min(len(room) - SLACK, end - offset)])
+        places, n_used = split_packets(room[:n_held], end - offset, known, stream)
+        if len(places):
+            yield Chunk(offset, room, places)
         offset += n_used
         if n_used:
             continue
-        found, size = _PACKET.unpack_from(held)
+        found, size = _PACKET.unpack_from(room.data)
         if found not in known or size > MAX_PACKET_BYTES:
             fault = f"what follows is of an unknown stream ({found}) and of {size} bytes"
             break
-        if offset + _PACKET.size + size > end:
+        if offset + PACKET_BYTES + size > end:
             break
-        chunk = bytearray(_PACKETS_AT_ONCE * (_PACKET.size + size))
+        room = np.empty(PACKET_BYTES + size + SLACK, np.uint8)
     was_closed = container.table_at != NO_TABLE
     if not fault and (offset < end or (was_closed and container.table_at > end)):
         fault = f"the file ends at byte {n_file_bytes}"
-    return End(offset, end - offset, fault)
+    none = np.empty((0, 2), np.int64)
+    yield Chunk(offset, room, none, End(offset, end - offset, fault))

@@ -1,7 +1,5 @@
-"""Packets of AEDAT4: unpacked, and their flatbuffers taken apart.
+"""Packets of AEDAT4: unpacked, and the flatbuffers of frames taken apart.
 
-    EVTS   table (elements): vector of 16-byte structs: t i64, x i16, y i16, polarity u8, 3 unused;
-           copied by ``record_kernels``
     FRME   table (timestamp, start and end of frame, start and end of exposure: i64; format i8;
            width, height, x, y: i16; pixels: vector of bytes)
 
@@ -23,25 +21,18 @@ import numpy.typing as npt
 
 from streamvdib.errors import MissingExtraError
 from streamvdib.events import TimedImage
+from streamvdib.sources.aedat4_container import LZ4, NOT_PACKED
+from streamvdib.sources.aedat4_kernels import MAX_PACKET_BYTES, PLAIN_BYTES
 from streamvdib.sources.flatbuffer import root_table
-from streamvdib.sources.record_kernels import MAX_PACKET_BYTES
+from streamvdib.sources.lz4_kernel import Bytes, unpack_lz4
 
-EVENT = np.dtype(
-    {
-        "names": ["timestamp", "x", "y", "polarity"],
-        "formats": ["<i8", "<i2", "<i2", "i1"],
-        "offsets": [0, 8, 10, 12],
-        "itemsize": 16,
-    }
-)
 _LARGEST_LZ4_RATIO = 256
 _SIZE_BYTES = 4  # before each flatbuffer
-_ELEMENTS = 0
 _TIME, _BEGIN, _END, _FORMAT, _WIDTH, _HEIGHT, _PIXELS = 0, 3, 4, 5, 6, 7, 10
 _GREY_FROM_BGR = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601
 
-Unpack = Callable[[memoryview], bytearray]
-"""Memory of its own that may be written to: an image is a part of it."""
+Unpack = Callable[[Bytes, int, int], Bytes]
+"""From an array, where a packet begins in it and its size, to what it holds until the next one."""
 
 
 class PackedDataError(ValueError):
@@ -58,10 +49,10 @@ def unpacker(compression: int, name: str) -> Unpack:
     Raises:
         MissingExtraError: the file is packed with ZSTD, and Python has no module for that.
     """
-    if compression == 0:
-        return bytearray
-    if compression in (1, 2):
-        return _unpack_lz4
+    if compression == NOT_PACKED:
+        return lambda data, at, size: data[at : at + size]
+    if compression in LZ4:
+        return _lz4_unpacker()
     module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
     try:
         zstd: Any = importlib.import_module(module)
@@ -70,16 +61,31 @@ def unpacker(compression: int, name: str) -> Unpack:
             f"{name}: AEDAT4 packed with ZSTD", extra="aedat4", missing=module
         ) from error
 
-    def unpack_zstd(data: memoryview) -> bytearray:
+    def unpack_zstd(data: Bytes, at: int, size: int) -> Bytes:
+        packed = data[at : at + size].tobytes()
         try:
-            return bytearray(zstd.ZstdDecompressor().decompress(data, MAX_PACKET_BYTES))
+            plain = bytearray(zstd.ZstdDecompressor().decompress(packed, MAX_PACKET_BYTES))
         except zstd.ZstdError as error:
             raise PackedDataError(f"ZSTD says: {error}") from error
+        return np.frombuffer(plain, np.uint8)
 
     return unpack_zstd
 
 
-def _unpack_lz4(data: memoryview) -> bytearray:
+def _lz4_unpacker() -> Unpack:
+    """Compiled for what it knows; by the library for the rest, and for what is wrong with it."""
+    plain = np.empty(PLAIN_BYTES, np.uint8)
+
+    def unpack(data: Bytes, at: int, size: int) -> Bytes:
+        n_bytes = unpack_lz4(data, at, at + size, plain)
+        if n_bytes >= 0:
+            return plain[:n_bytes]
+        return np.frombuffer(_unpack_by_library(data[at : at + size].data), np.uint8)
+
+    return unpack
+
+
+def _unpack_by_library(data: memoryview) -> bytearray:
     try:
         if len(data) * _LARGEST_LZ4_RATIO <= MAX_PACKET_BYTES:
             unpacked: bytearray = lz4.frame.decompress(data, return_bytearray=True)
@@ -91,25 +97,14 @@ def _unpack_lz4(data: memoryview) -> bytearray:
     return unpacked
 
 
-def events_of(data: bytearray) -> npt.NDArray[np.void]:
-    """The events of an unpacked packet, (n_events,) of ``EVENT``.
-
-    Raises:
-        ValueError: it is no packet of events.
-        struct.error: it ends too early.
-    """
-    start, n_events = root_table(data, b"EVTS", _SIZE_BYTES).vector(_ELEMENTS, EVENT.itemsize)
-    return np.frombuffer(data, EVENT, n_events, start)
-
-
-def image_of(data: bytearray) -> TimedImage | None:
+def image_of(data: Bytes) -> TimedImage | None:
     """The frame of an unpacked packet in grey; None if its pixels have neither 8 nor 16 bits.
 
     Raises:
         ValueError: it is no frame, or its pixels are not those of its size.
         struct.error: it ends too early.
     """
-    frame = root_table(data, b"FRME", _SIZE_BYTES)
+    frame = root_table(data.data, b"FRME", _SIZE_BYTES)
     kind = frame.integer(_FORMAT, "b")
     depth, n_channels = kind & 7, (kind >> 3) + 1
     width, height = frame.integer(_WIDTH, "h"), frame.integer(_HEIGHT, "h")
@@ -129,6 +124,6 @@ def _grey(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if pixels.dtype.itemsize == 2:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] == 1:
-        return pixels[:, :, 0]
+        return pixels[:, :, 0].copy()  # ``data`` may hold the next one soon
     grey: npt.NDArray[np.uint8] = np.rint(pixels[:, :, :3] @ _GREY_FROM_BGR).astype(np.uint8)
     return grey

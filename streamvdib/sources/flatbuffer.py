@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 
+Data = bytes | memoryview
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _U16 = struct.Struct("<H")
@@ -29,20 +30,18 @@ class Table:
         struct.error: the same.
     """
 
-    def __init__(self, data: bytes | bytearray, at: int) -> None:
+    def __init__(self, data: Data, at: int) -> None:
         self.data = data
         self.at = at
-        self._list_at = at - int(_I32.unpack_from(data, at)[0])
-        if not 0 <= self._list_at < len(data):
+        list_at = at - int(_I32.unpack_from(data, at)[0])
+        if not 0 <= list_at < len(data):
             raise ValueError("a table's list of fields lies outside of it")
-        self._list_bytes = int(_U16.unpack_from(data, self._list_at)[0])
+        n_fields = (int(_U16.unpack_from(data, list_at)[0]) - 4) // 2
+        self._fields = struct.unpack_from(f"<{max(n_fields, 0)}H", data, list_at + 4)
 
     def place(self, field: int) -> int:
         """Where a field lies; 0 if it is absent."""
-        entry = 4 + 2 * field
-        if entry + 2 > self._list_bytes:
-            return 0
-        offset = int(_U16.unpack_from(self.data, self._list_at + entry)[0])
+        offset = int(self._fields[field]) if field < len(self._fields) else 0
         return self.at + offset if offset else 0
 
     def integer(self, field: int, kind: str, default: int = 0) -> int:
@@ -68,17 +67,17 @@ class Table:
     def text(self, field: int) -> str:
         """A string; empty if it is absent."""
         start, n_bytes = self.vector(field, 1)
-        return self.data[start : start + n_bytes].decode(errors="replace")
+        return bytes(self.data[start : start + n_bytes]).decode(errors="replace")
 
 
-def root_table(data: bytes | bytearray, identifier: bytes, start: int = 0) -> Table:
+def root_table(data: Data, identifier: bytes, start: int = 0) -> Table:
     """The first table of a buffer that begins at ``start`` and carries an identifier.
 
     Raises:
         ValueError: it carries another.
         struct.error: it lies outside.
     """
-    found = data[start + 4 : start + 8]
+    found = bytes(data[start + 4 : start + 8])
     if found != identifier:
         raise ValueError(f"its identifier is {found!r} instead of {identifier!r}")
     return Table(data, start + int(_U32.unpack_from(data, start)[0]))

@@ -22,10 +22,10 @@ MAX_EVENTS_AT_ONE_TIME = 1 << 24
 
 
 def concatenated(pieces: Iterable[EventArray]) -> EventArray:
-    """Arrays of events one after the other, copied as bytes: ten times faster than as records."""
-    as_bytes = [np.frombuffer(np.ascontiguousarray(piece), np.uint8) for piece in pieces]
-    joined: EventArray = np.frombuffer(np.concatenate(as_bytes), EVENT_DTYPE)
-    return joined
+    """Arrays of events one after the other, copied as bytes: far faster than as records."""
+    joined = bytearray().join([np.ascontiguousarray(piece).data for piece in pieces])
+    events: EventArray = np.frombuffer(joined, EVENT_DTYPE)
+    return events
 
 
 class Packetiser:
@@ -62,7 +62,7 @@ class Packetiser:
         first_ones, window_ends = windows(events, self._packet_us)
         starts, ends_us = first_ones.tolist(), window_ends.tolist()
         for (start, end), end_us in zip(pairwise(starts), ends_us, strict=False):
-            if self._next_image is None:
+            if self._next_image is None or self._next_image.t_us >= end_us:
                 self.delivered_us = end_us
                 yield EventPacket(events[start:end], end_us)
                 continue

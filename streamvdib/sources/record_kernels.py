@@ -16,7 +16,6 @@ from numba import njit
 from streamvdib.events import EventArray
 
 Integer = int | np.integer[Any]
-MAX_PACKET_BYTES = 1 << 28  # of AEDAT4: a longer one is none
 DROP_US = 1 << 30  # a drop by more than this may be a counter that started again
 
 
@@ -158,49 +157,6 @@ def decode_atis40(
         t_us = ((third & 0x7F) << 16) | (np.int64(data[at + 3]) << 8) | data[at + 4]
         n_events = _emit(events, n_events, t_us + offset_us, data[at], data[at + 1], third >> 7)
     return n_events, n_marks
-
-
-@njit(cache=True, nogil=True)
-def split_packets(
-    data: npt.NDArray[np.uint8], n_left: int, known: npt.NDArray[np.int64], wanted: int
-) -> tuple[npt.NDArray[np.int64], int]:
-    """Find the whole packets of one stream of AEDAT4: (stream u32, size u32, what it holds).
-
-    Args:
-        data: begins with a packet, (n_bytes,).
-        n_left: how many bytes there are from there to the end of packets.
-        known: the file's streams, (n_streams,).
-        wanted: the stream.
-
-    Returns:
-        Where what each packet holds begins, and its size, (n_packets, 2); and where the first
-        packet begins that is not to be passed over: it is of no known stream, too long, not
-        whole in ``n_left`` bytes, or, being of the stream, not whole in ``data``.
-    """
-    places = np.empty((len(data) // 8 + 1, 2), dtype=np.int64)
-    n_found, at = 0, 0
-    while at + 8 <= len(data):
-        stream, size = np.int64(0), np.int64(0)
-        for index in range(3, -1, -1):
-            stream = (stream << 8) | data[at + index]
-            size = (size << 8) | data[at + 4 + index]
-        if size > MAX_PACKET_BYTES or at + 8 + size > n_left or not np.any(known == stream):
-            break
-        if stream == wanted:
-            if at + 8 + size > len(data):
-                break
-            places[n_found, 0], places[n_found, 1] = at + 8, size
-            n_found += 1
-        at += 8 + int(size)
-    return places[:n_found].copy(), at
-
-
-@njit(cache=True, nogil=True)
-def copy_aedat4(packet: npt.NDArray[np.void], events: EventArray, start: int) -> None:
-    """Copy the events of a packet of AEDAT4 to ``events`` from ``start`` on."""
-    for index in range(len(packet)):
-        one = packet[index]
-        _emit(events, start + index, one["timestamp"], one["x"], one["y"], one["polarity"])
 
 
 @njit(cache=True, nogil=True)

@@ -33,7 +33,14 @@ FAMILIES = (
     "prophesee_dat",
     "event_stream",
 )
-COMPILED = ("es_kernels", "evt_kernels", "kernels", "record_kernels", "text_kernel")
+COMPILED = (
+    "aedat4_kernels",
+    "es_kernels",
+    "evt_kernels",
+    "kernels",
+    "record_kernels",
+    "text_kernel",
+)
 
 
 def instrumented_reader(atheris: Any) -> Callable[..., Any]:
