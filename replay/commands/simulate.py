@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare",
         type=Path,
         metavar="REAL",
-        help="a data set with target images: simulate its first --n recordings and compare",
+        help="a data set with target images: simulate its first --n recordings and compare; for "
+        "mnist-dvs a file, any recording of a DVS128: compare what does not depend on the scene",
     )
     parser.add_argument(
         "--fit",
@@ -69,7 +70,9 @@ def execute(arguments: argparse.Namespace) -> int:
     simulate, size = _simulator(arguments.kind)
     if arguments.out is not None:
         _write(arguments, simulate, size)
-    if arguments.compare is not None:
+    if arguments.compare is not None and arguments.compare.is_file():
+        _compare_sensor(arguments, simulate, size)
+    elif arguments.compare is not None:
         _compare(arguments, simulate, size)
     if arguments.fit is not None:
         _fit(arguments)
@@ -199,6 +202,40 @@ def _compare(arguments: argparse.Namespace, simulate: Simulate, size: SensorSize
         table.add_column(heading)
     for row in compare(pairs, size, steps).rows():
         table.add_row(*row)
+    Console().print(table)
+
+
+def _compare_sensor(arguments: argparse.Namespace, simulate: Simulate, size: SensorSize) -> None:
+    """One real recording of anything beside --n simulated digits."""
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    from streamvdib.errors import ConfigurationError
+    from streamvdib.sources import open_source
+
+    from ..simulation.sensor_figures import SensorFigures
+
+    if arguments.kind != "mnist-dvs":
+        raise ConfigurationError(
+            f"nmnist must be compared with a data set; {arguments.compare} is a file"
+        )
+    source = open_source(arguments.compare)
+    if source.sensor_size != size:
+        raise ConfigurationError(
+            f"a file to compare with must be a recording of a {size} sensor; {arguments.compare} "
+            f"has {source.sensor_size}. Take one of a DVS128"
+        )
+    real, simulated = SensorFigures(size), SensorFigures(size)
+    real.add(np.concatenate([packet.events for packet in source]))
+    for shown in track(_images(arguments), "comparing", transient=True):
+        simulated.add(simulate(shown.image, arguments.seed + shown.index))
+    table = Table(title=f"{arguments.compare} and {arguments.n} simulated digits")
+    for heading in ("", "real", "simulated"):
+        table.add_column(heading)
+    for (name, one), (_, other) in zip(real.rows(), simulated.rows(), strict=True):
+        table.add_row(name, one, other)
     Console().print(table)
 
 

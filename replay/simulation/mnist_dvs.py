@@ -3,8 +3,11 @@
 Serrano-Gotarredona and Linares-Barranco, 2015 (doi:10.3389/fnins.2015.00481) showed MNIST
 digits on a monitor, moving slowly for 2 to 3 s, at three sizes. Here the digit goes round an
 ellipse about the middle of the 26 x 26 pixels (rows and columns 48 to 73) that naturalization
-looks at; at the size called scale 4 it stays within them. No real recording was at hand, so
-lens, path and pixel are plausible values, not fitted ones.
+looks at; at the size called scale 4 it stays within them.
+
+No recording of MNIST-DVS was at hand. The noise is that of a real DVS128 which looked at a moving
+box (``sensor_figures``, docs/datasets.md); lens, path, thresholds and refractory time are plausible
+values, which that recording does not contradict and cannot tell.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ CAPACITY = 400_000
 PATH_STREAM = 1 << 41
 PIXEL = PixelModel(
     threshold_on=0.22, threshold_off=0.22, threshold_mismatch=0.03, refractory_us=1000.0,
-    leak_hz=0.05, shot_noise_hz=0.05, tau_us=500.0,
+    leak_hz=0.022, shot_noise_hz=0.003, tau_us=500.0,
 )  # fmt: skip
 
 
