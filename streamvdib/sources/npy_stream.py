@@ -72,7 +72,9 @@ class NpyStream:
         at = self._stream.offset
         data = self._stream.read(n_items * self.item_bytes)
         n_whole = len(data) // self.item_bytes if self.item_bytes else 0
-        if n_whole < n_items:
+        if 0 < n_whole < n_items and not lenient:  # those first, the error with the next call
+            self._stream.push_back(data[n_whole * self.item_bytes :])
+        elif n_whole < n_items:
             excess = len(data) - n_whole * self.item_bytes
             end = at + n_whole * self.item_bytes
             truncated(self.name, end, excess, self.item_bytes, counters, lenient=lenient)

@@ -1,8 +1,9 @@
 """What is done about bad events in a recording: one place, whatever the format.
 
 As it comes, a recording raises at the first event that would make the data wrong: earlier than
-the one before it, later by more than ``max_gap_us``, or off the sensor. The message names the
-file and the byte. With ``lenient`` each is repaired and counted:
+the one before it, later by more than ``max_gap_us``, or off the sensor; those before it have then
+been delivered. The message names the file and the byte. With ``lenient`` each is repaired and
+counted:
 
 * ``off_sensor``: dropped.
 * ``time_jumps``, ``clock_resets``: a jump forward by more than ``max_gap_us`` or back by more
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.errors import EventOrderError, EventRangeError
+from streamvdib.errors import EventOrderError, EventRangeError, StreamVdibError
 from streamvdib.events import EventArray, SensorSize, TimedImage
 from streamvdib.sources.kernels import EARLIER, GOOD, OFF_SENSOR, first_bad
 from streamvdib.sources.reading import count
@@ -38,11 +39,13 @@ class Block:
         locate: where the event with this index is, such as "byte 1024", for messages.
         images: natural frames no earlier than the block before, in order of time; read through
             once, at the latest before the next block's.
+        error: what ends the recording after these events.
     """
 
     events: EventArray
     locate: Locator
     images: Iterable[TimedImage] = ()
+    error: StreamVdibError | None = None
 
 
 def record_locator(
@@ -93,20 +96,18 @@ class Policy:
         self._last_us: int | None = None  # of the last good event
         self._shift_us = 0  # what repairs of the clock added so far
 
-    def check(self, block: Block, delivered_us: int | None) -> EventArray:
-        """The block's events, checked and in order of time.
+    def check(
+        self, block: Block, delivered_us: int | None
+    ) -> tuple[EventArray, StreamVdibError | None]:
+        """The block's events in order of time, until one that makes the data wrong; and its error.
 
         Args:
             block: as read.
             delivered_us: no event may be earlier than this any more.
-
-        Raises:
-            EventOrderError: time runs back, or jumps.
-            EventRangeError: an event lies off the sensor.
         """
         events = block.events
         if len(events) == 0:
-            return events
+            return events, block.error
         if self._shift_us:
             events = events.copy()
             events["t_us"] += self._shift_us
@@ -114,20 +115,20 @@ class Policy:
         width, height = self._sensor_size
         index, cause = first_bad(events, last_us, width, height, self._max_gap_us)
         if cause != GOOD and not self._lenient:
-            self._raise(block, events, index, cause, last_us)
+            return events[:index], self._error(block, events, index, cause, last_us)
         if cause != GOOD:
             events = self._repair(events, last_us, delivered_us)
         if len(events):
             self._last_us = max(last_us, int(events[-1]["t_us"]))
-        return events
+        return events, block.error
 
-    def _raise(
+    def _error(
         self, block: Block, events: EventArray, index: int, cause: int, last_us: int
-    ) -> None:
+    ) -> EventOrderError | EventRangeError:
         where = f"{self._name}, {block.locate(index)}"
         event = events[index]
         if cause == OFF_SENSOR:
-            raise EventRangeError(
+            return EventRangeError(
                 f"{where}: events must lie on the sensor of {self._sensor_size} pixels; got "
                 f"x={event['x']}, y={event['y']}. Give the true size with sensor_size "
                 "(--sensor-size), or read with lenient=True (--lenient), which drops and counts "
@@ -135,12 +136,12 @@ class Policy:
             )
         before_us = last_us if index == 0 else int(events[index - 1]["t_us"])
         if cause == EARLIER:
-            raise EventOrderError(
+            return EventOrderError(
                 f"{where}: events must be in order of time; got t={event['t_us']} us after "
                 f"t={before_us} us. Sort the recording, or read with lenient=True (--lenient), "
                 "which sorts or drops and counts such events."
             )
-        raise EventOrderError(
+        return EventOrderError(
             f"{where}: time must not jump by more than {self._max_gap_us} us; got "
             f"t={event['t_us']} us after t={before_us} us. Allow it with max_gap_us, or read with "
             "lenient=True (--lenient), which closes the gap and counts it."

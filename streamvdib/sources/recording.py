@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from inspect import GEN_CLOSED, GEN_RUNNING, getgeneratorstate
 from pathlib import Path
 
+from streamvdib.errors import StreamVdibError
 from streamvdib.events import EventPacket, SensorSize
 from streamvdib.sources.options import ReadOptions
 from streamvdib.sources.packets import Packetiser
@@ -62,6 +64,7 @@ class Recording:
         self._iterations.clear()
 
     def _packets(self) -> Generator[EventPacket, None, None]:
+        """Packets of all events there are before an error, then the error."""
         packetiser = Packetiser(self._options.packet_us, self.name)
         policy = Policy(
             self.name,
@@ -70,7 +73,21 @@ class Recording:
             max_gap_us=self._options.max_gap_us,
             counters=self.counters,
         )
-        for block in self._read_blocks(self.counters):
-            events = policy.check(block, packetiser.delivered_us)
-            yield from packetiser.push(events, block.images)
-        yield from packetiser.flush()
+        error: StreamVdibError | None = None
+        with closing(self._blocks()) as blocks:
+            while error is None:
+                try:
+                    block = next(blocks)
+                except StopIteration:
+                    break
+                except StreamVdibError as fault:
+                    error = fault
+                    break
+                events, error = policy.check(block, packetiser.delivered_us)
+                yield from packetiser.push(events, block.images if error is None else ())
+            yield from packetiser.flush()
+        if error is not None:
+            raise error
+
+    def _blocks(self) -> Generator[Block, None, None]:
+        yield from self._read_blocks(self.counters)

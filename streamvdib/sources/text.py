@@ -14,6 +14,7 @@ Times become whole microseconds, rounded in decimal arithmetic: 0.0000025 s is 3
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,9 @@ def _read_blocks(
         stream.read(layout.n_bytes)
         while lines := _read_lines(stream):
             offset = stream.offset - len(lines)
-            if not lines.endswith(b"\n"):
-                lines = parser.without_cut_line(lines, offset)
-            yield parser.parse(lines, offset)
+            whole, error = parser.without_cut_line(lines, offset)
+            block = parser.parse(whole, offset)
+            yield block if error is None else replace(block, error=block.error or error)
 
 
 def _read_lines(stream: ByteStream) -> bytes:
@@ -135,12 +136,19 @@ class TextParser:
         n_events, n_bad, cause, bad_at = parse_lines(
             data, layout.columns, layout.scale, events, offsets, self._lenient
         )
+        error = None
         if cause != OK and not self._lenient:
-            self._raise(cause, lines, bad_at, offset)
+            error = self._error(cause, lines, bad_at, offset)
         count(self._counters, "bad_lines", n_bad)
-        return Block(events[:n_events], lambda index: f"byte {offset + int(offsets[index])}")
 
-    def without_cut_line(self, lines: bytes, offset: int) -> bytes:
+        def locate(index: int) -> str:
+            return f"byte {offset + int(offsets[index])}"
+
+        return Block(events[:n_events], locate, error=error)
+
+    def without_cut_line(
+        self, lines: bytes, offset: int
+    ) -> tuple[bytes, TruncatedRecordingError | None]:
         """The lines, but not a last one whose last number may have been cut off.
 
         Without a line feed only a polarity is known to be whole: it is all or nothing.
@@ -149,26 +157,26 @@ class TextParser:
             lines: the last ones of a recording.
             offset: where they begin in the recording.
         """
-        if self._layout.columns[-1] == P:
-            return lines
+        if lines.endswith(b"\n") or self._layout.columns[-1] == P:
+            return lines, None
         end = lines.rfind(b"\n") + 1
         if not self._lenient:
-            raise TruncatedRecordingError(
+            return lines[:end], TruncatedRecordingError(
                 f"{self._name}, byte {offset + end}: the last line must end with a line feed, lest "
                 f"its last number was cut off; it does not. {REMEDY}, which drops the line and "
                 "counts it."
             )
         count(self._counters, "bad_lines", 1)
-        return lines[:end]
+        return lines[:end], None
 
-    def _raise(self, cause: int, lines: bytes, start: int, offset: int) -> None:
+    def _error(self, cause: int, lines: bytes, start: int, offset: int) -> RecordingError:
         end = lines.find(b"\n", start)
         line = lines[start : end if end >= 0 else len(lines)]
         where = f"{self._name}, byte {offset + start}"
         text = line[:80].decode(errors="backslashreplace")
         n_columns = len(self._layout.columns)
         if cause == WRONG_COLUMNS and end < 0:
-            raise TruncatedRecordingError(
+            return TruncatedRecordingError(
                 f"{where}: the last line must have {n_columns} columns; got {text!r}. {REMEDY}, "
                 "which drops the line and counts it."
             )
@@ -176,7 +184,7 @@ class TextParser:
             WRONG_COLUMNS: f"a line must have {n_columns} columns",
             BAD_POLARITY: "the polarity must be -1, 0 or 1",
         }.get(cause, "a line must hold numbers only")
-        raise RecordingError(
+        return RecordingError(
             f"{where}: {must}; got {text!r}. Name the columns with columns=..., or read with "
             "lenient=True (--lenient), which skips and counts such lines."
         )
