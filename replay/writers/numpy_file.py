@@ -7,6 +7,7 @@ was closed has the count that its length says, so the header first promises none
 from __future__ import annotations
 
 import io
+import os
 from typing import BinaryIO
 
 import numpy as np
@@ -20,8 +21,7 @@ class Encoder:
     """A .npy file; the sensor's size is not written."""
 
     def __init__(self, sensor_size: SensorSize) -> None:
-        self._sensor_size = sensor_size
-        self._n_events = 0
+        del sensor_size
 
     def header(self) -> bytes:
         """The header of an array that is still empty."""
@@ -29,13 +29,13 @@ class Encoder:
 
     def encode(self, packet: EventPacket) -> bytes:
         """The records as they lie in memory."""
-        self._n_events += len(packet.events)
         return packet.events.tobytes()
 
     def finish(self, file: BinaryIO) -> None:
-        """Write the count into the header."""
+        """Write into the header how many records there are: a full disk may have refused some."""
+        n_bytes = os.fstat(file.fileno()).st_size - len(_header(0))
         with open(file.name, "r+b") as again:
-            again.write(_header(self._n_events))
+            again.write(_header(n_bytes // RECORD.itemsize))
 
 
 def _header(n_events: int) -> bytes:

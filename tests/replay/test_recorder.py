@@ -168,6 +168,20 @@ def test_two_recordings_in_one_file_are_refused(tools: Any, tmp_path: Path) -> N
     recorder.close()
 
 
+class Failing:
+    """A file on a disk that has room for seven bytes more."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        self._file.write(data[:7])
+        raise OSError(28, "No space left on device")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 def test_a_refused_write_leaves_what_was_there(tools: Any, tmp_path: Path) -> None:
     """The file is cut back to its last whole packet."""
     path = tmp_path / "a.svr"
@@ -176,23 +190,28 @@ def test_a_refused_write_leaves_what_was_there(tools: Any, tmp_path: Path) -> No
     writer.write(EventPacket(events, int(events["t_us"][-1]) + 1))
     size = path.stat().st_size
 
-    class Failing:
-        def __init__(self, file: Any) -> None:
-            self._file = file
-
-        def write(self, data: Any) -> int:
-            self._file.write(data[:7])
-            raise OSError(28, "No space left on device")
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._file, name)
-
     writer._file = Failing(writer._file)  # type: ignore[assignment]
     with pytest.raises(SinkError, match="No space left"):
         writer.write(EventPacket(events, int(events["t_us"][-1]) + 2))
     assert path.stat().st_size == size
     writer.close()
     assert np.array_equal(read(path), events)
+
+
+@pytest.mark.parametrize("suffix", [".aedat4", ".svr", ".es", ".raw", ".npy", ".csv", ".bin"])
+def test_after_a_full_disk_the_file_reads_like_any_other(
+    suffix: str, tools: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    events = tools.some_events(300)
+    events["t_us"] -= events["t_us"][0]
+    writer = open_writer(path, tools.size)
+    writer.write(EventPacket(events[:200], int(events["t_us"][200])))
+    writer._file = Failing(writer._file)  # type: ignore[attr-defined]
+    with pytest.raises(SinkError, match="The 200 events written before are whole"):
+        writer.write(EventPacket(events[200:], int(events["t_us"][-1]) + 1))
+    writer.close()
+    assert np.array_equal(read(path), events[:200])
 
 
 def test_our_container_is_good_wherever_it_is_cut_off(tools: Any, tmp_path: Path) -> None:
