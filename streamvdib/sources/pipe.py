@@ -76,14 +76,19 @@ class PipeFeed:
         deadline = time.monotonic() + self._head_s
         while self._size is None:
             data = self._read_bytes(max(0.0, deadline - time.monotonic()))
-            if not data:
+            if data is None:
                 raise LiveSourceError(
                     f"{self.name}: a stream must begin within {self._head_s:g} s, so that the "
-                    "sensor's size is known; nothing came. Start the writer, or give "
-                    "--sensor-size 346x260."
+                    f"sensor's size is known; {self._decoder.n_rest} bytes came. Start the writer, "
+                    "or give --sensor-size 346x260."
                 )
-            self._first = self._decoder.decode(data)
+            self._first = self._decoder.decode(data, ended=not data)
             self._size = self._decoder.sensor_size
+            if not data and not self._decoder.is_recognised:
+                raise LiveSourceError(
+                    f"{self.name}: a stream must hold events; it ended without a byte. See what "
+                    "its writer says."
+                )
             if self._decoder.is_recognised and self._size is None:
                 raise ConfigurationError(
                     f"{self.name}: the sensor's size must be given, because this format does not "

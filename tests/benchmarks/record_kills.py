@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +34,16 @@ SIZE = SensorSize(128, 128)
 N_COMPARED = 30
 
 
-def send(uri: str, source: Path, log: Path) -> None:
+def send(uri: str, source: Path, log: Path, stop: Event) -> None:
     """Play ``source``; a line for each packet: the wall clock before it was sent, and its end."""
     publisher = open_publisher(uri, SIZE)
     with log.open("w", buffering=1) as lines:
         for packet in PacedSource(open_source(source, packet_us=1000)):
             lines.write(f"{time.time()} {packet.end_us}\n")
             publisher.publish(packet)
+            if stop.is_set():
+                break
+    publisher.close()
 
 
 def free_port() -> int:
@@ -67,7 +71,8 @@ def killed_run(via: str, source: Path, target: Path, folder: Path, after_s: floa
     command = [sys.executable, "-m", "streamvdib", "run", uri + size, "--crop", "34x34"]
     command += ["--record", str(target), "--quiet"]
     context = multiprocessing.get_context("spawn")
-    sender = context.Process(target=send, args=(uri, source, log), daemon=True)
+    stop = context.Event()
+    sender = context.Process(target=send, args=(uri, source, log, stop))
     if via != "udp":  # its sender is the server
         sender.start()
         while not log.exists():
@@ -78,7 +83,7 @@ def killed_run(via: str, source: Path, target: Path, folder: Path, after_s: floa
             while not is_bound(port) and run.poll() is None:
                 time.sleep(0.05)
             sender.start()
-        while not (log.exists() and log.stat().st_size) and run.poll() is None:
+        while not (target.exists() and log.exists() and log.stat().st_size) and run.poll() is None:
             time.sleep(0.05)
         time.sleep(after_s)
         killed_at = time.time()
@@ -86,8 +91,9 @@ def killed_run(via: str, source: Path, target: Path, folder: Path, after_s: floa
         run.wait()
     finally:
         run.kill()
-        sender.terminate()
-        sender.join()
+        stop.set()
+        if sender.pid is not None:
+            sender.join()
     sent = np.loadtxt(log, ndmin=2)
     return int(sent[sent[:, 0] < killed_at, 1].max())
 

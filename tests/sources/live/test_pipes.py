@@ -192,6 +192,30 @@ def test_a_writer_that_never_comes_is_an_error_when_its_header_is_needed(fifo: P
         open_source(f"pipe:{fifo}?connect_s=0.05")
 
 
+@pytest.mark.parametrize(
+    ("content", "kind", "told"),
+    [
+        (b"", LiveSourceError, "ended without a byte"),
+        (b"\x07\x08\x80\x00\x01" * 9, UnknownFormatError, "must be text.*it begins with"),
+        (b"Event Str", UnknownFormatError, "must be text.*it begins with b'Event Str'"),
+        (b"1,2,3,1", ConfigurationError, "--sensor-size"),
+    ],
+)
+def test_a_stream_that_ends_before_its_size_is_known_is_told_as_what_it_is(
+    content: bytes, kind: type[Exception], told: str
+) -> None:
+    """At once: nothing else will come through a standard input that has ended."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, content)
+    os.close(write_end)
+    feed = PipeFeed("-", None, head_s=1000)
+    with pytest.MonkeyPatch.context() as patch, os.fdopen(read_end, "rb") as pipe:
+        patch.setattr(sys, "stdin", pipe)
+        with pytest.raises(kind, match=told):
+            feed.open()
+    feed.close()
+
+
 def test_a_file_that_is_no_pipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"1,2,3,1\n")
     with pytest.raises(LiveSourceError, match="named pipe"):
