@@ -68,9 +68,7 @@ def _categorical(parameters: Floats, target: Floats, error: Floats) -> float:
 
 
 @compiled
-def hidden_error(
-    hidden: Floats, weights: Floats, error: Floats, delta: Floats, working: Floats
-) -> None:
+def hidden_error(hidden: Floats, weights: Floats, error: Floats, delta: Floats) -> None:
     """Write dl/dh of every hidden unit, 0 where it is not positive.
 
     Args:
@@ -78,13 +76,12 @@ def hidden_error(
         weights: W_2, row after row, (n_hidden * n_outputs,).
         error: e, (n_outputs,).
         delta: the result d, (n_hidden,).
-        working: memory of a sum, (n_outputs,).
     """
     n_outputs = unsigned(len(error))
     for unit in range(unsigned(len(hidden))):
         delta[unit] = 0
         if hidden[unit] > 0:
-            delta[unit] = dot(weights, unit * n_outputs, error, ZERO, n_outputs, working, ZERO)
+            delta[unit] = dot(weights, unit * n_outputs, error, ZERO, n_outputs)
 
 
 @compiled

@@ -4,8 +4,13 @@
     I_t = rows of W + sum_s c_s (sum_j xbar_{s,j} over the active j) e_s
 
 The change of each step of e-prop is such a factor: presynaptic trace xbar, postsynaptic signal e.
-A current is put right by as many dot products as there are factors, each over the active inputs
-only, and W is read and written once for many steps. What is skipped is exactly zero.
+A current is put right by one sum over as many signals as there are factors. Into the weights they
+are written from the side of the spikes, which are few, and not of the traces, which are many:
+
+    sum_s c_s xbar_{s,j} e_s = sum of h_t over the steps t at which input j was active
+    h_t = sum over s of c_s k_{s-t} e_s           k: the response, tau_e steps long
+
+So of W the rows of inputs that were active are read and written, each once for many steps.
 """
 
 from __future__ import annotations
@@ -15,7 +20,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.backends.compilation import ONE, ZERO, Floats, Integers, Size, part, unsigned
+from streamvdib.backends.compilation import (
+    ONE,
+    ZERO,
+    Floats,
+    Integers,
+    Keys,
+    Size,
+    part,
+    trailing_zeros,
+    unsigned,
+)
 from streamvdib.backends.numba_encoder import Network
 from streamvdib.backends.numba_plan import (
     BIAS,
@@ -30,28 +45,33 @@ from streamvdib.backends.numba_plan import (
     WEIGHTS,
     Plan,
 )
-from streamvdib.backends.numba_sums import dot
+from streamvdib.backends.numba_sums import add_plain_rows, add_scaled_rows
 
 # Columns of the rings' plan, one row per layer; where something begins, or a choice.
 (
-    TRACES,  # in the factors: xbar, (n_basis * n_inputs, n_slots)
+    N_PAST,  # steps that an input's past goes back, whole words
+    HISTORY,  # in the history: (n_past / 64, n_inputs)
+    OVERLAPS,  # in the factors: of the newest step with every one, twice, (2 n_past + 64,)
+    PAIRS,  # of the last tau steps with every one, (tau, n_past)
+    TRACE_PRODUCTS,  # of the newest trace with those of every slot, (n_slots,)
     SIGNALS,  # e, (n_slots, n_padded)
+    SIGNAL_SUMS,  # of eight slots each, (n_slots / 8, n_padded)
     PASTS,  # e (beta * z)_{t-1}, (n_slots, n_padded); only where feedback weights learn
+    PAST_SUMS,  # of eight slots each
     MATRIX,  # random feedback to this layer, (n_neurons, padded readout)
-    WORKING,  # one trace, (n_basis * n_inputs,) or (n_padded,), and the working memory of a sum
-    SOURCES,  # in the lists: active inputs of the last tau steps, (tau, n_inputs)
-    SOURCE_COUNTS,  # (tau,)
-    OWN,  # spikes of the last feedback tau + 1 steps, (feedback tau + 1, n_neurons)
+    WORKING,  # (max(n_padded, 2 n_past + 64),)
+    OWN,  # in the lists: spikes of the last feedback tau + 1 steps, (feedback tau + 1, n_neurons)
     OWN_COUNTS,  # (feedback tau + 1,)
     LEARNS_FEEDBACK,
     SURROGATE,  # BOXCAR, SIGMOID or SUPERSPIKE
     PRIOR,  # in the factors: logits of the prior, (n_padded,); readout only
-) = range(12)
-N_RING_FIELDS = 12
+) = range(16)
+N_RING_FIELDS = 16
 BOXCAR, SIGMOID, SUPERSPIKE = range(3)
-COLUMNS = unsigned(256)  # of a signal, so that those of a whole block stay in the cache
-FOUR = unsigned(4)
+COLUMNS = unsigned(1024)  # of a signal: those of a whole block stay in the second-level cache
 EIGHT = unsigned(8)
+WORD = unsigned(64)
+ALL = ~ZERO
 
 
 class Factors(NamedTuple):
@@ -59,75 +79,24 @@ class Factors(NamedTuple):
 
     rings: Plan  # (n_layers, N_RING_FIELDS)
     values: Floats
+    history: Keys  # bit s modulo n_past of an input: whether it was active at step s
     lists: Integers  # int32
     coefficients: npt.NDArray[np.float64]  # c, (n_slots,)
-    scales: Floats  # working memory, (n_slots + 4,)
-    places: npt.NDArray[np.uint64]  # working memory, (n_slots + 4,)
+    scales: Floats  # working memory, longer than n_past
+    places: Keys  # working memory, longer than n_past
+    units: Keys  # working memory: numbers of neurons, (widest layer + 1,)
+    responses: Floats  # working memory, (n_slots + 8,)
+    held: Floats  # working memory: h of a range of columns, (n_past, COLUMNS)
     norms: npt.NDArray[np.float64]  # squares of every layer's trace, then of the whole factor
 
 
 @part
 def add_scaled(
-    target: Floats, start: Size, width: Size, n: Size, factors: Factors, column: Size
-) -> None:
-    """Add ``n`` scaled rows to ``target[start : start + width]``; lengthens them to fours."""
-    values, scales, places = factors.values, factors.scales, factors.places
-    whole = (n + FOUR - ONE) // FOUR * FOUR
-    for k in range(n, whole):
-        scales[k], places[k] = 0, places[ZERO]
-    k = ZERO
-    while k + EIGHT <= whole:
-        a, b, c, d = scales[k], scales[k + ONE], scales[k + ONE + ONE], scales[k + FOUR - ONE]
-        p, q = places[k] + column, places[k + ONE] + column
-        r, s = places[k + ONE + ONE] + column, places[k + FOUR - ONE] + column
-        k += FOUR
-        e, f, g, h = scales[k], scales[k + ONE], scales[k + ONE + ONE], scales[k + FOUR - ONE]
-        t, u = places[k] + column, places[k + ONE] + column
-        v, w = places[k + ONE + ONE] + column, places[k + FOUR - ONE] + column
-        for i in range(width):
-            low = (a * values[p + i] + b * values[q + i]) + (c * values[r + i] + d * values[s + i])
-            high = (e * values[t + i] + f * values[u + i]) + (g * values[v + i] + h * values[w + i])
-            target[start + i] += low + high
-        k += FOUR
-    if k < whole:
-        a, b, c, d = scales[k], scales[k + ONE], scales[k + ONE + ONE], scales[k + FOUR - ONE]
-        p, q = places[k] + column, places[k + ONE] + column
-        r, s = places[k + ONE + ONE] + column, places[k + FOUR - ONE] + column
-        for i in range(width):
-            low = (a * values[p + i] + b * values[q + i]) + (c * values[r + i] + d * values[s + i])
-            target[start + i] += low
-
-
-@part
-def correct_current(
-    network: Network,
-    row: Plan,
-    ring: Plan,
-    factors: Factors,
-    active: Integers,
-    start: int,
-    end: int,
-    current: Size,
-) -> None:
-    """Add what the factors change in the currents of one step."""
-    n_slots, n_padded, n_inputs = unsigned(len(factors.coefficients)), row[N_PADDED], row[N_INPUTS]
-    scales, places, values = factors.scales, factors.places, factors.values
-    for basis in range(row[N_BASIS]):
-        for slot in range(n_slots):
-            scales[slot] = 0
-        for k in range(start, end):
-            trace = ring[TRACES] + (basis * n_inputs + unsigned(active[k])) * n_slots
-            for slot in range(n_slots):
-                scales[slot] += values[trace + slot]
-        n = ZERO
-        for slot in range(n_slots):
-            if scales[slot] != 0 and factors.coefficients[slot] != 0:
-                scales[n] = factors.coefficients[slot] * scales[slot]
-                places[n] = ring[SIGNALS] + slot * n_padded
-                n += ONE
-        if n > ZERO:
-            target = current + basis * n_padded
-            add_scaled(network.memory, target, n_padded, n, factors, ZERO)
+    target: Floats, start: Size, width: Size, n: Size, factors: Factors, source: Floats,
+    column: Size,
+) -> None:  # fmt: skip
+    """Add ``n`` scaled rows, ``factors.scales`` and ``factors.places``, to the target."""
+    add_scaled_rows(target, start, width, n, factors.scales, factors.places, source, column)
 
 
 @part
@@ -135,60 +104,114 @@ def write_factors(
     network: Network, row: Plan, ring: Plan, factors: Factors, first: Size, last: Size
 ) -> None:
     """Write the factors ``first`` to ``last`` (half-open) of a layer into its weights."""
-    n_slots, n_padded = unsigned(len(factors.coefficients)), row[N_PADDED]
-    n_inputs, n_basis = row[N_INPUTS], row[N_BASIS]
+    tau, n_basis, n_padded = row[TAU], row[N_BASIS], row[N_PADDED]
+    oldest = first + ONE - min(tau, first + ONE)  # no input was active before step 0
     for column in range(ZERO, n_padded, COLUMNS):
         width = min(COLUMNS, n_padded - column)
         for basis in range(n_basis):
-            for source in range(n_inputs):
-                trace = ring[TRACES] + (basis * n_inputs + source) * n_slots
-                n = _gather(factors, ring[SIGNALS], n_padded, trace, first, last)
-                if n > ZERO:
-                    weights = row[WEIGHTS] + (source * n_basis + basis) * n_padded + column
-                    add_scaled(network.constants, weights, width, n, factors, column)
+            for step in range(oldest, last):
+                _fill_held(network, row, ring, factors, basis, step, first, last, column, width)
+            _add_held(network, row, ring, factors, basis, oldest, last, column, width)
 
 
 @part
-def _gather(
-    factors: Factors, signals: Size, n_padded: Size, trace: Size, first: Size, last: Size
-) -> Size:
-    """Scales and places of the factors that change one row of weights; how many."""
-    n_slots, n = unsigned(len(factors.coefficients)), ZERO
-    slot = first % n_slots
-    for _ in range(first, last):
-        scale = factors.coefficients[slot] * factors.values[trace + slot]
+def _fill_held(
+    network: Network, row: Plan, ring: Plan, factors: Factors, basis: Size, step: Size,
+    first: Size, last: Size, column: Size, width: Size,
+) -> None:  # fmt: skip
+    """What an input of ``step`` changes in its row of weights, over a range of columns."""
+    tau, n_padded, n_slots = row[TAU], row[N_PADDED], unsigned(len(factors.coefficients))
+    kernel, target = row[KERNELS] + basis * tau, step % ring[N_PAST] * width
+    signals = ring[SIGNALS]
+    n, begin = ZERO, max(step, first)
+    slot = begin % n_slots
+    for lag in range(begin - step, min(tau, last - step)):
+        scale = factors.coefficients[slot] * network.constants[kernel + lag]
         if scale != 0:
             factors.scales[n] = scale
             factors.places[n] = signals + slot * n_padded
             n += ONE
-        slot += ONE
-        if slot == n_slots:
-            slot = ZERO
-    return n
+        slot = slot + ONE if slot + ONE < n_slots else ZERO
+    for i in range(width):
+        factors.held[target + i] = 0
+    if n > ZERO:
+        add_scaled(factors.held, target, width, n, factors, factors.values, column)
+
+
+@part
+def _add_held(
+    network: Network, row: Plan, ring: Plan, factors: Factors, basis: Size, oldest: Size,
+    last: Size, column: Size, width: Size,
+) -> None:  # fmt: skip
+    """To every input's row of weights, the sum over the steps at which it was active."""
+    n_inputs, n_basis, n_padded = row[N_INPUTS], row[N_BASIS], row[N_PADDED]
+    n_past, past, places = ring[N_PAST], ring[HISTORY], factors.places
+    first, stride = row[WEIGHTS] + basis * n_padded + column, n_basis * n_padded
+    for source in range(n_inputs):
+        n, step = ZERO, oldest
+        while step < last:
+            bit = step % WORD  # n_past is a multiple of it
+            low = step % n_past - bit
+            length = min(WORD - bit, last - step)
+            bits = factors.history[past + low // WORD * n_inputs + source] >> bit
+            bits &= ALL >> (WORD - length)
+            while bits != ZERO:
+                places[n] = (low + bit + trailing_zeros(bits)) * width
+                n += ONE
+                bits &= bits - ONE
+            step += length
+        if n > ZERO:
+            weights = first + source * stride
+            add_plain_rows(network.constants, weights, width, n, places, factors.held, ZERO)
 
 
 @part
 def add_to_parameters(
-    network: Network,
-    row: Plan,
-    ring: Plan,
-    factors: Factors,
-    first: Size,
-    last: Size,
+    network: Network, row: Plan, ring: Plan, factors: Factors, first: Size, last: Size,
     change: float,
-) -> None:
+) -> None:  # fmt: skip
     """Biases, and feedback weights that learn: the change of one update, at once."""
-    n_slots, n_padded = unsigned(len(factors.coefficients)), row[N_PADDED]
-    n = last - first
-    for signals, target, learns in (
-        (ring[SIGNALS], row[BIAS], ONE),
-        (ring[PASTS], row[FEEDBACK_WEIGHTS], ring[LEARNS_FEEDBACK]),
+    for rows, sums, target, learns in (
+        (ring[SIGNALS], ring[SIGNAL_SUMS], row[BIAS], ONE),
+        (ring[PASTS], ring[PAST_SUMS], row[FEEDBACK_WEIGHTS], ring[LEARNS_FEEDBACK]),
     ):
         if learns == ONE:
+            n = _list_rows(factors, rows, sums, row[N_PADDED], first, last)
             for k in range(n):
                 factors.scales[k] = change
-                factors.places[k] = signals + ((first + k) % n_slots) * n_padded
-            add_scaled(network.constants, target, n_padded, n, factors, ZERO)
+            add_scaled(network.constants, target, row[N_PADDED], n, factors, factors.values, ZERO)
+
+
+@part
+def _list_rows(
+    factors: Factors, rows: Size, sums: Size, n_padded: Size, first: Size, last: Size
+) -> Size:
+    """Where rows begin whose sum is that of the slots of ``first`` to ``last``: eights are ready.
+
+    The newest eight may have begun only.
+    """
+    n_slots, n, step = unsigned(len(factors.coefficients)), ZERO, first
+    while step < last:
+        if step % EIGHT == ZERO:
+            factors.places[n] = sums + step % n_slots // EIGHT * n_padded
+            step += EIGHT
+        else:
+            factors.places[n] = rows + step % n_slots * n_padded
+            step += ONE
+        n += ONE
+    return n
+
+
+@part
+def add_to_sums(values: Floats, rows: Size, sums: Size, n_padded: Size, slot: Size) -> None:
+    """Add the row of a slot to the sum of its eight, which the first of them begins."""
+    source, target = rows + slot * n_padded, sums + slot // EIGHT * n_padded
+    if slot % EIGHT == ZERO:
+        for i in range(n_padded):
+            values[target + i] = values[source + i]
+    else:
+        for i in range(n_padded):
+            values[target + i] += values[source + i]
 
 
 @part
@@ -205,50 +228,20 @@ def remember(
 
 
 @part
-def fill_trace(network: Network, row: Plan, ring: Plan, factors: Factors, now: Size) -> float:
-    """The presynaptic traces of this step, (alpha_k * z_j)_t, into its slot; their square."""
-    n_slots, n_inputs, tau = unsigned(len(factors.coefficients)), row[N_INPUTS], row[TAU]
-    values, lists, working = factors.values, factors.lists, ring[WORKING]
-    for basis in range(row[N_BASIS]):
-        target, kernel = working + basis * n_inputs, row[KERNELS] + basis * tau
-        _sum_past(
-            values, target, n_inputs, lists, ring[SOURCES], ring[SOURCE_COUNTS], n_inputs,
-            tau, tau, now, network.constants, kernel,
-        )  # fmt: skip
-    first, n_traces = ring[TRACES] + now % n_slots, row[N_BASIS] * n_inputs
-    for place in range(n_traces):
-        values[first + place * n_slots] = values[working + place]
-    return float(dot(values, working, values, working, n_traces, values, working + n_traces))
-
-
-@part
 def fill_past(
     network: Network, row: Plan, ring: Plan, factors: Factors, now: Size, n_neurons: Size
 ) -> None:
     """The signals times the feedback traces (beta * z)_{t-1}, into the slot of this step."""
-    values, tau, n_padded = factors.values, row[FEEDBACK_TAU], row[N_PADDED]
-    slot = (now % unsigned(len(factors.coefficients))) * n_padded
-    _sum_past(
-        values, ring[WORKING], n_padded, factors.lists, ring[OWN], ring[OWN_COUNTS], n_neurons,
-        tau + ONE, tau, now + tau, network.constants, row[FEEDBACK_KERNELS],
-    )  # fmt: skip
-    for i in range(n_neurons):
-        values[ring[PASTS] + slot + i] = (
-            values[ring[SIGNALS] + slot + i] * values[ring[WORKING] + i]
-        )
-
-
-@part
-def _sum_past(
-    values: Floats, target: Size, n_targets: Size, lists: Integers, rows: Size, counts: Size,
-    width: Size, n_rows: Size, tau: Size, now: Size, constants: Floats, kernel: Size,
-) -> None:  # fmt: skip
-    """Sum over lags d of kernel_d z_{now - d}, from the oldest step to the newest."""
-    for i in range(n_targets):
-        values[target + i] = 0
-    for back in range(ONE, tau + ONE):
+    values, lists, n_padded = factors.values, factors.lists, row[N_PADDED]
+    slot = now % unsigned(len(factors.coefficients)) * n_padded
+    tau, kernel, trace = row[FEEDBACK_TAU], row[FEEDBACK_KERNELS], ring[WORKING]
+    for i in range(n_padded):
+        values[trace + i] = 0
+    for back in range(ONE, tau + ONE):  # from the oldest step to the newest
         lag = tau - back
-        slot = (now + n_rows - lag) % n_rows
-        weight, first = constants[kernel + lag], rows + slot * width
-        for k in range(unsigned(lists[counts + slot])):
-            values[target + unsigned(lists[first + k])] += weight
+        line = (now + tau - lag) % (tau + ONE)
+        weight, first = network.constants[kernel + lag], ring[OWN] + line * n_neurons
+        for k in range(unsigned(lists[ring[OWN_COUNTS] + line])):
+            values[trace + unsigned(lists[first + k])] += weight
+    for i in range(n_neurons):
+        values[ring[PASTS] + slot + i] = values[ring[SIGNALS] + slot + i] * values[trace + i]

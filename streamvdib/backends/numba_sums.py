@@ -1,49 +1,202 @@
-"""Sums of products in an order that does not depend on the width of vectors."""
+"""Sums of products and of rows, written out as vectors of eight: partial sums stay in registers.
+
+LLVM may not change the order of a sum, and it must look at every loop whether its arrays overlap.
+Here the order is chosen once: eight sums side by side, whatever the width of the CPU's vectors, so
+the bits are the same on each. A product and a sum are not fused.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from streamvdib.backends.compilation import ONE, ZERO, Floats, Size, part, unsigned
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
 
-TWO = unsigned(2)
-THREE = unsigned(3)
-FOUR = unsigned(4)
-EIGHT = unsigned(8)
-SIXTEEN = unsigned(16)
+from streamvdib.backends.compilation import (
+    ZERO,
+    Floats,
+    Size,
+    numba_intrinsic,
+    part,
+    unsigned,
+)
+
+WIDTH = 8
+THIRTY_TWO = unsigned(32)
+LINE = unsigned(64)  # bytes of a cache line
+_INT64 = ir.IntType(64)
 
 
 @part
-def dot(a: Floats, p: Size, b: Floats, q: Size, n: Size, working: Floats, at: Size) -> Any:
-    """Sum of n products a[p + i] b[q + i]: four quarters side by side, folded in halves.
-
-    The n / 4 numbers from ``working[at]`` are overwritten.
-    """
-    width = n // (FOUR * EIGHT) * EIGHT
-    for i in range(width):
-        low = a[p + i] * b[q + i] + a[p + width + i] * b[q + width + i]
-        j, k = TWO * width + i, THREE * width + i
-        working[at + i] = low + (a[p + j] * b[q + j] + a[p + k] * b[q + k])
-    total = a[p] * 0
-    if width > ZERO:
-        total += _folded(working, at, width)
-    for i in range(FOUR * width, n):
+def dot(a: Floats, p: Size, b: Floats, q: Size, n: Size) -> Any:
+    """Sum of n products a[p + i] b[q + i]: 32 sums side by side, folded; then the rest."""
+    whole = n // THIRTY_TWO * THIRTY_TWO
+    total = _whole_dot(a, p, b, q, whole)
+    for i in range(whole, n):
         total += a[p + i] * b[q + i]
     return total
 
 
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def _whole_dot(typing_context: Any, a: Any, p: Any, b: Any, q: Any, n: Any) -> Any:  # noqa: ARG001
+    """``dot`` of a multiple of 32 numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        left = _address(context, builder, signature, arguments, 0, arguments[1])
+        right = _address(context, builder, signature, arguments, 2, arguments[3])
+        sums = [_accumulator(builder, left.type.pointee) for _ in range(4)]
+        with _steps(builder, arguments[4], 4 * WIDTH) as (place, _):
+            for index, total in enumerate(sums):
+                at = builder.add(place, _INT64(index * WIDTH))
+                product = builder.fmul(_load(builder, left, at), _load(builder, right, at))
+                builder.store(builder.fadd(builder.load(total), product), total)
+        one, two, three, four = (builder.load(total) for total in sums)
+        folded = builder.fadd(builder.fadd(one, two), builder.fadd(three, four))
+        lanes = [builder.extract_element(folded, ir.IntType(32)(i)) for i in range(WIDTH)]
+        return _folded(builder, lanes)
+
+    return a.dtype(a, p, b, q, n), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def add_scaled_rows(
+    typing_context: Any,  # noqa: ARG001 - numba's signature
+    target: Any, start: Any, width: Any, n: Any, scales: Any, places: Any, source: Any, column: Any,
+) -> Any:  # fmt: skip
+    """Add to ``target[start:]`` the first n rows, scales[k] source[places[k] + column :].
+
+    Rows are added one after the other. ``width``, a multiple of 8, is that of all of them; the
+    target must not be among the rows.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        factors = _address(context, builder, signature, arguments, 4, _INT64(0))
+        _add(context, builder, signature, arguments, (5, 6, 7), factors)
+        return context.get_dummy_value()
+
+    return types.void(target, start, width, n, scales, places, source, column), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def add_plain_rows(
+    typing_context: Any,  # noqa: ARG001 - numba's signature
+    target: Any, start: Any, width: Any, n: Any, places: Any, source: Any, column: Any,
+) -> Any:  # fmt: skip
+    """``add_scaled_rows`` without scales."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _add(context, builder, signature, arguments, (4, 5, 6), None)
+        return context.get_dummy_value()
+
+    return types.void(target, start, width, n, places, source, column), generate
+
+
 @part
-def _folded(working: Floats, at: Size, width: Size) -> Any:
-    """Sum of a multiple of 8 numbers."""
-    while width > EIGHT:
-        half = width // SIXTEEN * EIGHT
-        for i in range(half):
-            working[at + i] += working[at + half + i]
-        if TWO * half < width:
-            for i in range(EIGHT):
-                working[at + i] += working[at + TWO * half + i]
-        width = half
-    low = (working[at] + working[at + ONE]) + (working[at + TWO] + working[at + THREE])
-    at += FOUR
-    high = (working[at] + working[at + ONE]) + (working[at + TWO] + working[at + THREE])
-    return low + high
+def prefetch_row(values: Floats, first: Size, n: Size) -> None:
+    """Ask for n numbers to be brought into the cache: reading them soon will not wait."""
+    step = LINE // unsigned(values.itemsize)
+    for i in range(ZERO, n, step):
+        _prefetch(values, first + i)
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(typing_context: Any, values: Any, place: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = _address(context, builder, signature, arguments, 0, arguments[1])
+        to_read, every_cache, data = number(0), number(3), number(1)
+        builder.call(prefetch, [builder.bitcast(address, byte), to_read, every_cache, data])
+        return context.get_dummy_value()
+
+    return types.void(values, place), generate
+
+
+def _add(
+    context: Any, builder: Any, signature: Any, arguments: Any, which: Sequence[int], scales: Any
+) -> None:
+    """Rows in blocks of eight vectors, then of one; ``which``: places, source and column."""
+    target = _address(context, builder, signature, arguments, 0, arguments[1])
+    places = _address(context, builder, signature, arguments, which[0], _INT64(0))
+    source = _address(context, builder, signature, arguments, which[1], arguments[which[2]])
+    width, n, number = arguments[2], arguments[3], target.type.pointee
+    first = _INT64(0)
+    for n_vectors in (8, 1):
+        sums = [_accumulator(builder, number) for _ in range(n_vectors)]
+        count = builder.sub(width, first)
+        whole = builder.and_(count, _INT64(-n_vectors * WIDTH))
+        with _steps(builder, whole, n_vectors * WIDTH) as (low, _):
+            place = builder.add(first, low)
+            offsets = [builder.add(place, _INT64(i * WIDTH)) for i in range(n_vectors)]
+            for total, offset in zip(sums, offsets, strict=True):
+                builder.store(_load(builder, target, offset), total)
+            with _steps(builder, n, 1) as (row, _):
+                begin = builder.gep(source, [builder.load(builder.gep(places, [row]))])
+                scale = None
+                if scales is not None:
+                    scale = _spread(builder, builder.load(builder.gep(scales, [row])))
+                for total, offset in zip(sums, offsets, strict=True):
+                    value = _load(builder, begin, offset)
+                    value = value if scale is None else builder.fmul(scale, value)
+                    builder.store(builder.fadd(builder.load(total), value), total)
+            for total, offset in zip(sums, offsets, strict=True):
+                builder.store(
+                    builder.load(total), _vector(builder, target, offset), align=_size(number)
+                )
+        first = builder.add(first, whole)
+
+
+def _address(
+    context: Any, builder: Any, signature: Any, arguments: Any, index: int, place: Any
+) -> Any:
+    """Where an element of an array lies."""
+    array = context.make_array(signature.args[index])(context, builder, arguments[index])
+    return builder.gep(array.data, [place])
+
+
+def _steps(builder: Any, stop: Any, step: int) -> Any:
+    """A loop from 0 up to ``stop``: a context that gives its counter, and the number of turns."""
+    return cgutils.for_range_slice(builder, _INT64(0), stop, _INT64(step), _INT64)
+
+
+def _accumulator(builder: Any, number: Any) -> Any:
+    """Eight sums, zero; LLVM keeps them in registers."""
+    vector = ir.VectorType(number, WIDTH)
+    place = cgutils.alloca_once(builder, vector)
+    builder.store(ir.Constant(vector, [0.0] * WIDTH), place)
+    return place
+
+
+def _vector(builder: Any, address: Any, offset: Any) -> Any:
+    vector = ir.VectorType(address.type.pointee, WIDTH).as_pointer()
+    return builder.bitcast(builder.gep(address, [offset]), vector)
+
+
+def _load(builder: Any, address: Any, offset: Any) -> Any:
+    size = _size(address.type.pointee)
+    return builder.load(_vector(builder, address, offset), align=size)
+
+
+def _size(number: Any) -> int:
+    return 4 if isinstance(number, ir.FloatType) else 8
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """Eight times the same number."""
+    vector, index = ir.VectorType(number.type, WIDTH), ir.IntType(32)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, index(0))
+    nothing = ir.Constant(vector, ir.Undefined)
+    return builder.shuffle_vector(
+        one, nothing, ir.Constant(ir.VectorType(index, WIDTH), [0] * WIDTH)
+    )
+
+
+def _folded(builder: Any, numbers: list[Any]) -> Any:
+    """Their sum, in halves."""
+    while len(numbers) > 1:
+        half = len(numbers) // 2
+        numbers = [builder.fadd(numbers[i], numbers[half + i]) for i in range(half)]
+    return numbers[0]

@@ -42,7 +42,7 @@ KINDS = {Bernoulli: BERNOULLI, Gaussian: GAUSSIAN, Categorical: CATEGORICAL}
 class CompiledDecoderStep:
     """See ``DecoderStep``; one lane, ``SGD`` without momentum.
 
-    Memory: the outputs of both layers, three times.
+    Memory: the outputs of both layers, twice.
     """
 
     def __init__(self, model: Model) -> None:
@@ -56,7 +56,6 @@ class CompiledDecoderStep:
         some = self.parameters[0].detach().numpy().dtype
         sizes = [layer.out_features for layer in dense_layers(model)]
         self._errors = [np.empty(size, some) for size in sizes]
-        self._working = np.empty(sizes[-1], some)
         self._none = np.empty(0, some)
         self._decoding: WindowDecoding | None = None
         self._is_ready = False
@@ -80,7 +79,7 @@ class CompiledDecoderStep:
         if len(errors) > 1:
             hidden, error = decoding.outputs[0][0], errors[1]
             second = decoding.layers[1].weights.reshape(-1)
-            hidden_error(hidden, second, error, errors[0], self._working)
+            hidden_error(hidden, second, error, errors[0])
         ring = decoding.window.ring[:, 0]
         self._is_ready = True
         return loss, squared_norm(ring, self.is_rate, hidden, errors[0], error)

@@ -23,7 +23,7 @@ from torch import Tensor
 from streamvdib.backends import EncoderTrace
 from streamvdib.backends.factor_rings import FactorRings
 from streamvdib.backends.numba_backend import NumbaBackend
-from streamvdib.backends.numba_eprop import (
+from streamvdib.backends.numba_updates import (
     BETA,
     DECODER_SQUARE,
     DIVERGED,
@@ -194,9 +194,11 @@ class DelayedLearner:
 
     def try_updates(self) -> None:
         """From now on, ``keep`` or ``take_back`` must follow every ``learn``."""
+        backend = self._attached()
+        backend.settle()  # factors of steps before have no norms
         self._on_trial = True
-        self._attached().rings.counts[HOLDS] = 1
-        self._attached().mark()
+        backend.rings.counts[HOLDS] = 1
+        backend.mark()
 
     def change(self) -> float:
         """Of all weights since the last ``keep``: its norm is at most this."""

@@ -18,7 +18,9 @@ import torch
 from streamvdib.backends import EncoderTrace, SpikeArray
 from streamvdib.backends.factor_rings import FactorRings
 from streamvdib.backends.numba_backend import NumbaBackend
-from streamvdib.backends.numba_eprop import (
+from streamvdib.backends.numba_eprop import advance_learning, update, write_all, write_complete
+from streamvdib.backends.numba_plan import BIAS, FEEDBACK_WEIGHTS, WEIGHTS
+from streamvdib.backends.numba_updates import (
     DIVERGED,
     EVERY_STEP,
     HAS_LOSS,
@@ -27,12 +29,7 @@ from streamvdib.backends.numba_eprop import (
     N_SEEN,
     N_UPDATES,
     WAITS,
-    advance_learning,
-    update,
-    write_all,
-    write_complete,
 )
-from streamvdib.backends.numba_plan import BIAS, FEEDBACK_WEIGHTS, WEIGHTS
 from streamvdib.encoder import EncoderState, LayerWeights, Weights
 from streamvdib.engine import Engine
 from streamvdib.errors import ConfigurationError
@@ -90,10 +87,9 @@ class DelayedBackend:
         spikes = np.empty(n_steps * sum(sizes), np.uint8)
         potentials = np.empty(n_steps * sum(sizes), inner.network.memory.dtype)
         advance_learning(
-            *inner.network, *inner._scratch, rings.rings, rings.values, rings.lists,
-            rings.coefficients, rings.scales, rings.places, rings.norms, rings.products,
-            rings.costs, rings.numbers, rings.counts, np.uint64(inner.step), inputs.offsets,
-            inputs.indices, spikes, potentials,
+            *inner.network, *inner._scratch, *rings.factors, rings.products, rings.costs,
+            rings.numbers, rings.counts, np.uint64(inner.step), inputs.offsets, inputs.indices,
+            spikes, potentials,
         )  # fmt: skip
         inner.step += n_steps
         starts = [n_steps * sum(sizes[:index]) for index in range(len(sizes) + 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamvdib.backends.numba_backend import NumbaBackend
-from streamvdib.backends.numba_eprop import LARGEST_GRADIENT
+from streamvdib.backends.numba_updates import LARGEST_GRADIENT
 from streamvdib.connections import Dense
 from streamvdib.engine import Engine
 from streamvdib.learning.delayed_backend import DelayedBackend
