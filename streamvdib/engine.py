@@ -199,6 +199,8 @@ class Engine:
         """Images of every lane into one per stream, (n_streams, height, width)."""
         if self.geometry is None or images.ndim != 3:
             return images
+        if self.n_streams == 1:
+            return self.geometry.assemble(images)[None]
         streams = np.split(images, self.n_streams)
         return np.stack([self.geometry.assemble(tiles) for tiles in streams])
 

@@ -103,7 +103,7 @@ class FactorRings:
         self.coefficients = np.zeros(n_slots, np.float64)
         self.scales = np.zeros(n_past + 4, dtype)
         self.places = np.zeros(n_past + 4, np.uint64)
-        self.units = np.zeros(layout.n_padded + 1, np.uint64)
+        self.units = np.zeros(int(layout.plan[:, [N_PADDED, N_INPUTS]].max()) + 1, np.uint64)
         self.responses = aligned_zeros(n_slots, dtype)
         self.held = aligned_zeros(n_past * min(layout.n_padded, int(COLUMNS)), dtype)
         self.products = np.zeros((n_slots, n_slots), np.float64)

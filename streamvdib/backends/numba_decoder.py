@@ -11,6 +11,8 @@ cache.
 
 from __future__ import annotations
 
+import numpy as np
+
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
@@ -25,6 +27,7 @@ from streamvdib.backends.compilation import (
     unsigned,
 )
 from streamvdib.backends.numba_currents import add_rows
+from streamvdib.backends.numba_sums import add_scaled_rows
 
 COLUMNS = unsigned(128)  # of a layer's outputs that many lanes work on together
 THREE, SEVEN, EIGHT, BYTE = unsigned(3), unsigned(7), unsigned(8), unsigned(255)
@@ -107,21 +110,19 @@ def rectified_layer(hidden: Floats, weights: Floats, bias: Floats, output: Float
         output: the result, (n_lanes, n_outputs).
     """
     n_hidden, width = unsigned(weights.shape[0]), unsigned(weights.shape[1])
+    flat, whole = weights.reshape(-1), width & ~SEVEN
+    scales, places = np.empty(n_hidden, weights.dtype), np.empty(n_hidden, np.uint64)
     for lane in range(unsigned(len(hidden))):
         for i in range(width):
             output[lane, i] = bias[i]
-        waiting = n_hidden
+        n, result = ZERO, output[lane]
         for unit in range(n_hidden):
-            if not hidden[lane, unit] > 0:
-                continue
-            if waiting == n_hidden:
-                waiting = unit
-                continue
-            one, other = hidden[lane, waiting], hidden[lane, unit]
-            for i in range(width):
-                total = output[lane, i] + one * weights[waiting, i]
-                output[lane, i] = total + other * weights[unit, i]
-            waiting = n_hidden
-        if waiting < n_hidden:
-            for i in range(width):
-                output[lane, i] += hidden[lane, waiting] * weights[waiting, i]
+            if hidden[lane, unit] > 0:
+                scales[n], places[n] = hidden[lane, unit], unit * width
+                n += ONE
+        for k in range(ZERO, n, EIGHT):  # so few are read side by side that they stay streams
+            count = min(EIGHT, n - k)
+            add_scaled_rows(result, ZERO, whole, count, scales[k:], places[k:], flat, ZERO)
+            for row in range(k, k + count):
+                for i in range(whole, width):
+                    result[i] += scales[row] * flat[places[row] + i]

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from streamvdib.backends.compilation import ZERO, Bytes, Floats, Size, compiled, part, unsigned
 from streamvdib.backends.numba_draws import logistic
-from streamvdib.backends.numba_sums import dot
+from streamvdib.backends.numba_sums import dot, prefetch_row
 
 BERNOULLI, GAUSSIAN, CATEGORICAL = range(3)
+PRODUCTS = unsigned(512)  # factors of at least 1/2: their product is no smaller than 2^-512
+AHEAD = unsigned(2)  # rows that are on their way into the cache while one is read
 
 
 @compiled
@@ -34,12 +38,7 @@ def output_error(
     """
     n, loss = unsigned(len(parameters)), 0.0
     if kind == BERNOULLI:
-        for i in range(n):
-            error[i] = logistic(parameters[i])
-        for i in range(n):
-            a = parameters[i]
-            loss += max(a, 0) + math.log1p(math.exp(-abs(a))) - target[i] * a
-            error[i] -= target[i]
+        loss = _bernoulli(parameters, target, error)
     elif kind == GAUSSIAN:
         scale = 1 / deviation
         for i in range(n):
@@ -49,6 +48,24 @@ def output_error(
         loss += n * math.log(deviation * math.sqrt(2 * math.pi))
     else:
         loss = _categorical(parameters, target, error)
+    return loss
+
+
+@part
+def _bernoulli(parameters: Floats, target: Floats, error: Floats) -> float:
+    """softplus(a) = max(a, 0) - log max(p, 1 - p); the logarithms are those of products."""
+    n, loss = unsigned(len(parameters)), 0.0
+    for i in range(n):
+        error[i] = logistic(parameters[i])
+    for low in range(ZERO, n, PRODUCTS):
+        product = 1.0
+        for i in range(low, min(low + PRODUCTS, n)):
+            product *= max(error[i], 1 - error[i])
+        loss -= math.log(product)
+    for i in range(n):
+        a = parameters[i]
+        loss += max(a, 0) - target[i] * a
+        error[i] -= target[i]
     return loss
 
 
@@ -81,6 +98,7 @@ def hidden_error(hidden: Floats, weights: Floats, error: Floats, delta: Floats) 
     for unit in range(unsigned(len(hidden))):
         delta[unit] = 0
         if hidden[unit] > 0:
+            prefetch_row(weights, (unit + AHEAD) * n_outputs, n_outputs)
             delta[unit] = dot(weights, unit * n_outputs, error, ZERO, n_outputs)
 
 
@@ -121,14 +139,19 @@ def change_first(
             if n_spikes > 0:
                 _add(weights[neuron], delta, weights.dtype.type(-rate * n_spikes))
     else:
-        scale = weights.dtype.type(-rate)
+        flat, scale = weights.reshape(-1), weights.dtype.type(-rate)
+        rows = np.empty(n_neurons, np.uint64)
         for age in range(tau_d):
-            row = (unsigned(oldest) + age) % tau_d
+            row, n = (unsigned(oldest) + age) % tau_d, ZERO
             for neuron in range(n_neurons):
-                if ring[row, neuron] > 0:
-                    place = age * n_neurons + neuron
-                    for i in range(width):
-                        weights[place, i] += scale * delta[i]
+                rows[n] = (age * n_neurons + neuron) * width
+                n += unsigned(ring[row, neuron] > 0)
+            for k in range(n):
+                prefetch_row(flat, rows[k], width)
+            for k in range(n):
+                place = rows[k]
+                for i in range(width):
+                    flat[place + i] += scale * delta[i]
     _add(bias, delta, bias.dtype.type(-rate))
 
 
@@ -156,9 +179,11 @@ def squared_norm(ring: Bytes, is_rate: bool, hidden: Floats, delta: Floats, erro
             n_spikes = _count(ring, neuron)
             inputs += n_spikes * n_spikes
     else:
+        n_spikes = 0
         for row in range(unsigned(ring.shape[0])):
             for neuron in range(unsigned(ring.shape[1])):
-                inputs += ring[row, neuron]
+                n_spikes += ring[row, neuron]
+        inputs += n_spikes
     for unit in range(unsigned(len(hidden))):
         units += max(hidden[unit], 0) ** 2
     for unit in range(unsigned(len(delta))):

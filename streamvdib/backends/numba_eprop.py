@@ -41,7 +41,6 @@ from streamvdib.backends.numba_factors import (
     PAIRS,
     Factors,
     remember,
-    write_factors,
 )
 from streamvdib.backends.numba_overlaps import correct_current, fill_trace_products, note_active
 from streamvdib.backends.numba_plan import (
@@ -66,6 +65,7 @@ from streamvdib.backends.numba_updates import (
     WAITS,
     make_update,
 )
+from streamvdib.backends.numba_writing import write_factors
 
 Numbers = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

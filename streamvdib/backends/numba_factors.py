@@ -4,13 +4,8 @@
     I_t = rows of W + sum_s c_s (sum_j xbar_{s,j} over the active j) e_s
 
 The change of each step of e-prop is such a factor: presynaptic trace xbar, postsynaptic signal e.
-A current is put right by one sum over as many signals as there are factors. Into the weights they
-are written from the side of the spikes, which are few, and not of the traces, which are many:
-
-    sum_s c_s xbar_{s,j} e_s = sum of h_t over the steps t at which input j was active
-    h_t = sum over s of c_s k_{s-t} e_s           k: the response, tau_e steps long
-
-So of W the rows of inputs that were active are read and written, each once for many steps.
+A current is put right by one sum over as many signals as there are factors (``numba_overlaps``),
+and W is read and written once for many steps (``numba_writing``).
 """
 
 from __future__ import annotations
@@ -28,7 +23,6 @@ from streamvdib.backends.compilation import (
     Keys,
     Size,
     part,
-    trailing_zeros,
     unsigned,
 )
 from streamvdib.backends.numba_encoder import Network
@@ -37,15 +31,10 @@ from streamvdib.backends.numba_plan import (
     FEEDBACK_KERNELS,
     FEEDBACK_TAU,
     FEEDBACK_WEIGHTS,
-    KERNELS,
-    N_BASIS,
-    N_INPUTS,
     N_PADDED,
-    TAU,
-    WEIGHTS,
     Plan,
 )
-from streamvdib.backends.numba_sums import add_plain_rows, add_scaled_rows
+from streamvdib.backends.numba_sums import add_scaled_rows
 
 # Columns of the rings' plan, one row per layer; where something begins, or a choice.
 (
@@ -84,7 +73,7 @@ class Factors(NamedTuple):
     coefficients: npt.NDArray[np.float64]  # c, (n_slots,)
     scales: Floats  # working memory, longer than n_past
     places: Keys  # working memory, longer than n_past
-    units: Keys  # working memory: numbers of neurons, (widest layer + 1,)
+    units: Keys  # working memory: numbers of neurons or inputs
     responses: Floats  # working memory, (n_slots + 8,)
     held: Floats  # working memory: h of a range of columns, (n_past, COLUMNS)
     norms: npt.NDArray[np.float64]  # squares of every layer's trace, then of the whole factor
@@ -97,72 +86,6 @@ def add_scaled(
 ) -> None:  # fmt: skip
     """Add ``n`` scaled rows, ``factors.scales`` and ``factors.places``, to the target."""
     add_scaled_rows(target, start, width, n, factors.scales, factors.places, source, column)
-
-
-@part
-def write_factors(
-    network: Network, row: Plan, ring: Plan, factors: Factors, first: Size, last: Size
-) -> None:
-    """Write the factors ``first`` to ``last`` (half-open) of a layer into its weights."""
-    tau, n_basis, n_padded = row[TAU], row[N_BASIS], row[N_PADDED]
-    oldest = first + ONE - min(tau, first + ONE)  # no input was active before step 0
-    for column in range(ZERO, n_padded, COLUMNS):
-        width = min(COLUMNS, n_padded - column)
-        for basis in range(n_basis):
-            for step in range(oldest, last):
-                _fill_held(network, row, ring, factors, basis, step, first, last, column, width)
-            _add_held(network, row, ring, factors, basis, oldest, last, column, width)
-
-
-@part
-def _fill_held(
-    network: Network, row: Plan, ring: Plan, factors: Factors, basis: Size, step: Size,
-    first: Size, last: Size, column: Size, width: Size,
-) -> None:  # fmt: skip
-    """What an input of ``step`` changes in its row of weights, over a range of columns."""
-    tau, n_padded, n_slots = row[TAU], row[N_PADDED], unsigned(len(factors.coefficients))
-    kernel, target = row[KERNELS] + basis * tau, step % ring[N_PAST] * width
-    signals = ring[SIGNALS]
-    n, begin = ZERO, max(step, first)
-    slot = begin % n_slots
-    for lag in range(begin - step, min(tau, last - step)):
-        scale = factors.coefficients[slot] * network.constants[kernel + lag]
-        if scale != 0:
-            factors.scales[n] = scale
-            factors.places[n] = signals + slot * n_padded
-            n += ONE
-        slot = slot + ONE if slot + ONE < n_slots else ZERO
-    for i in range(width):
-        factors.held[target + i] = 0
-    if n > ZERO:
-        add_scaled(factors.held, target, width, n, factors, factors.values, column)
-
-
-@part
-def _add_held(
-    network: Network, row: Plan, ring: Plan, factors: Factors, basis: Size, oldest: Size,
-    last: Size, column: Size, width: Size,
-) -> None:  # fmt: skip
-    """To every input's row of weights, the sum over the steps at which it was active."""
-    n_inputs, n_basis, n_padded = row[N_INPUTS], row[N_BASIS], row[N_PADDED]
-    n_past, past, places = ring[N_PAST], ring[HISTORY], factors.places
-    first, stride = row[WEIGHTS] + basis * n_padded + column, n_basis * n_padded
-    for source in range(n_inputs):
-        n, step = ZERO, oldest
-        while step < last:
-            bit = step % WORD  # n_past is a multiple of it
-            low = step % n_past - bit
-            length = min(WORD - bit, last - step)
-            bits = factors.history[past + low // WORD * n_inputs + source] >> bit
-            bits &= ALL >> (WORD - length)
-            while bits != ZERO:
-                places[n] = (low + bit + trailing_zeros(bits)) * width
-                n += ONE
-                bits &= bits - ONE
-            step += length
-        if n > ZERO:
-            weights = first + source * stride
-            add_plain_rows(network.constants, weights, width, n, places, factors.held, ZERO)
 
 
 @part

@@ -165,7 +165,7 @@ def _steps(builder: Any, stop: Any, step: int) -> Any:
 def _accumulator(builder: Any, number: Any) -> Any:
     """Eight sums, zero; LLVM keeps them in registers."""
     vector = ir.VectorType(number, WIDTH)
-    place = cgutils.alloca_once(builder, vector)
+    place: Any = cgutils.alloca_once(builder, vector)  # type: ignore[no-untyped-call]
     builder.store(ir.Constant(vector, [0.0] * WIDTH), place)
     return place
 

@@ -31,6 +31,7 @@ class Rows:
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
         self.version: tuple[int, ...] = ()
+        self.is_stale = True  # changed by others than torch
         self._copy: Floats | None = None
         self.weights: Floats = _rows(layer)
         self.bias: Floats = layer.bias.detach().numpy()
@@ -39,17 +40,24 @@ class Rows:
     def refresh(self) -> bool:
         """Take over the layer's weights; whether they have changed."""
         version = _version(self.layer)
-        if version == self.version:
+        if version == self.version and not self.is_stale:
             return False
-        self.version = version
+        has_moved = version[::2] != self.version[::2]
+        self.version, self.is_stale = version, False
+        if has_moved or self._copy is not None:
+            self._take()
+        return True
+
+    def _take(self) -> None:
         self.weights = _rows(self.layer)
-        if not self.weights.flags.c_contiguous:
+        if self.weights.flags.c_contiguous:
+            self._copy = None
+        else:
             if self._copy is None:
                 self._copy = np.empty(self.weights.shape, self.weights.dtype)
             self._copy[:] = self.weights
             self.weights = self._copy
         self.bias = self.layer.bias.detach().numpy()
-        return True
 
 
 def keep_rows(layer: nn.Linear) -> None:
@@ -95,7 +103,7 @@ class WindowDecoding:
         """See ``Decoding``."""
         self._seen = self._seen[:0]
         for rows in self.layers:
-            rows.version = ()
+            rows.is_stale = True
 
     def parameters(self) -> Floats:
         """Natural parameters of every lane, (n_lanes, n_outputs); overwritten by the next call."""
@@ -150,5 +158,6 @@ def dense_layers(model: Model) -> list[nn.Linear]:
 
 def _version(layer: nn.Linear) -> tuple[int, int, int, int]:
     """Changes with every change of the weights that torch knows of."""
-    weight, bias = layer.weight, layer.bias
+    parameters: dict[str, Any] = layer._parameters  # quicker than by the module's attributes
+    weight, bias = parameters["weight"], parameters["bias"]
     return weight.data_ptr(), weight._version, bias.data_ptr(), bias._version

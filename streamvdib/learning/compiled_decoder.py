@@ -46,7 +46,8 @@ class CompiledDecoderStep:
     """
 
     def __init__(self, model: Model) -> None:
-        for layer in dense_layers(model):
+        self._layers = dense_layers(model)
+        for layer in self._layers:
             keep_rows(layer)
         self.model, self.is_rate = model, layered(model).view.sums
         self.parameters = list(model.decoder.parameters())
@@ -54,7 +55,7 @@ class CompiledDecoderStep:
         self._kind = KINDS[type(likelihood)]
         self._deviation = likelihood.deviation if isinstance(likelihood, Gaussian) else 1.0
         some = self.parameters[0].detach().numpy().dtype
-        sizes = [layer.out_features for layer in dense_layers(model)]
+        sizes = [layer.out_features for layer in self._layers]
         self._errors = [np.empty(size, some) for size in sizes]
         self._none = np.empty(0, some)
         self._decoding: WindowDecoding | None = None
@@ -67,7 +68,7 @@ class CompiledDecoderStep:
 
     def loss(self, window: SpikeWindow, target: Target) -> tuple[float, float]:
         """See ``DecoderStep``."""
-        for layer in dense_layers(self.model):
+        for layer in self._layers:
             keep_rows(layer)
         decoding = self._decoding
         if decoding is None or decoding.window is not window:
