@@ -68,8 +68,10 @@ class Baseline:
             total = self.state[f"baseline.{name}.g"]
             baseline = weighted / total.clamp_min(1e-12)
             gradient.mul_(torch.where(total > 0, signal - baseline, 0.0))
-            weighted.lerp_(square * signal, self.rate)
-            total.lerp_(square, self.rate)
+            product = square * signal
+            is_known = product.isfinite()  # an update that will be refused leaves no trace
+            weighted.lerp_(torch.where(is_known, product, weighted), self.rate)
+            total.lerp_(torch.where(is_known, square, total), self.rate)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state."""
@@ -83,5 +85,6 @@ class Baseline:
         before = self.state[name].clone()
         self.state[count_name] += 1
         rate = torch.clamp(1 / self.state[count_name], min=self.rate)
-        self.state[name] = before + rate * (value - before)
+        is_known = value.isfinite()  # an update that will be refused leaves no trace
+        self.state[name] = torch.where(is_known, before + rate * (value - before), before)
         return before

@@ -78,6 +78,10 @@ def make_learner(
             "prior": dict(prior) if prior else {"kind": "bernoulli", "rate": 0.3},
         }
     )
+    if rule.baseline == "per-weight" and n_lanes != 1:
+        raise ConfigurationError(
+            f"a per-weight baseline requires one lane; got {n_lanes}. Use the baseline 'mean'."
+        )
     settings = Settings(
         rule,
         make_optimiser(optimiser),
@@ -88,6 +92,8 @@ def make_learner(
     )
     every = max(1, model.tau_d // 2) if update_every is None else update_every
     between = every if target_every is None else target_every
+    if between < 1:
+        raise ConfigurationError(f"target_every must be at least 1 step; got {between}")
     why = _why_not_compiled(model, settings, engine, every, between)
     if not _is_compiled(backend, why, needs_it=between != every):
         return OnlineLearner(

@@ -50,7 +50,7 @@ from streamvdib.learning.decoder_step import DecoderStep
 from streamvdib.learning.delayed_backend import DelayedBackend
 from streamvdib.learning.delayed_demands import why_not_delayed, why_not_on
 from streamvdib.learning.feedback import feedback_name, initial_feedback
-from streamvdib.learning.learner_state import Settings, check_sizes
+from streamvdib.learning.learner_state import Settings, check_rate, check_sizes
 from streamvdib.learning.online import trace_steps
 from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
@@ -109,9 +109,9 @@ class DelayedLearner:
             if can_step(model, settings.decoder_optimiser)
             else DecoderStep(model, settings.decoder_optimiser)
         )
-        self.learning_rate = settings.learning_rate
-        self.decoder_learning_rate = settings.decoder_learning_rate or settings.learning_rate
-        self.beta = settings.rule.beta
+        self.decoder_learning_rate = settings.rate_of_decoder
+        self._learning_rate = settings.learning_rate
+        self._beta = settings.rule.beta
         self.is_paused, self.n_calls = False, 0
         self.backend: DelayedBackend | None = None
         self._loss = math.nan
@@ -122,6 +122,26 @@ class DelayedLearner:
     def paused(self) -> bool:
         """Whether it only looks on."""
         return self.is_paused
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the encoder, and of a decoder that was given no rate of its own; may be set."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._learning_rate = check_rate("learning_rate", rate)
+        if self.settings.decoder_learning_rate is None:
+            self.decoder_learning_rate = rate
+
+    @property
+    def beta(self) -> float:
+        """Weight of the information cost; may be set while running."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, beta: float) -> None:
+        self._beta = check_rate("beta", beta)
 
     @property
     def generation(self) -> int:

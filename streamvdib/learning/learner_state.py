@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from streamvdib.encoder import Weights
-from streamvdib.errors import CheckpointError, LearningError
+from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.learning.baseline import Baseline
 from streamvdib.learning.decoder_signal import decoder_signal
 from streamvdib.learning.feedback import initial_feedback
@@ -50,6 +51,22 @@ class Settings:
     largest_norm: float = 0.0  # gradients are clipped to this common norm; 0: never
     divergence_norm: float = DIVERGENCE_NORM  # beyond it the run counts as diverged
 
+    def __post_init__(self) -> None:
+        check_rate("learning_rate", self.learning_rate)
+        if self.decoder_learning_rate is not None:
+            check_rate("decoder_learning_rate", self.decoder_learning_rate)
+        if not (self.largest_norm >= 0.0 and self.divergence_norm > 0.0):
+            raise ConfigurationError(
+                "largest_norm must be 0 or more and divergence_norm above 0; got "
+                f"{self.largest_norm} and {self.divergence_norm}"
+            )
+
+    @property
+    def rate_of_decoder(self) -> float:
+        """The decoder's learning rate, its own or the encoder's."""
+        own = self.decoder_learning_rate
+        return self.learning_rate if own is None else own
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -77,6 +94,7 @@ class LearnerState:
         self.baseline = Baseline(self.rule)
         self.encoder_memory, self.decoder_memory = OptimiserState(), OptimiserState()
         self.encoder = {n: t.detach().clone() for n, t in named_weights(model.weights).items()}
+        self._largest = math.inf  # no weight is larger; inf: not looked at yet
 
     @property
     def weights(self) -> Weights:
@@ -109,7 +127,9 @@ class LearnerState:
             self.baseline.finish(found.gradients)
             together = found.gradients | {f"decoder.{n}": g for n, g in signal.gradients.items()}
             norm = gradient_norm(together)
-            self._check(norm, found)
+            if not norm.is_meta:  # a tensor without a value, for checks of placement
+                size = self._check(norm, found)
+                self._check_reach(size, learning_rate, decoder_learning_rate)
             if self.settings.largest_norm > 0:
                 clip(together, norm, self.settings.largest_norm)
             self._apply(found.gradients, signal.gradients, learning_rate, decoder_learning_rate)
@@ -130,9 +150,7 @@ class LearnerState:
             decoder_rate,
         )
 
-    def _check(self, norm: Tensor, found: Estimate) -> None:
-        if norm.is_meta:  # a tensor without a value, for checks of placement
-            return
+    def _check(self, norm: Tensor, found: Estimate) -> float:
         size, loss = float(norm), float(found.decoder_loss)
         limit = self.settings.divergence_norm
         if not (size <= limit and abs(loss) < float("inf")):
@@ -141,10 +159,31 @@ class LearnerState:
                 f"at a decoder loss of {loss:g} nats. The last good weights are in place; "
                 "use a smaller learning rate or clipping."
             )
+        return size
 
-    def check_weights(self) -> None:
-        """Raise ``LearningError`` where a weight is not finite or beyond ``LARGEST_WEIGHT``."""
-        check_sizes(self.encoder.values())
+    def _check_reach(self, norm: float, learning_rate: float, decoder_rate: float) -> None:
+        """Raise where the update could bring a weight beyond ``LARGEST_WEIGHT``.
+
+        The optimisers bound what an update changes, so the weights are looked at only where the
+        sum of these bounds comes near.
+        """
+        settings = self.settings
+        if settings.largest_norm > 0:
+            norm = min(norm, settings.largest_norm)
+        change = max(
+            settings.encoder_optimiser.largest_change(norm, learning_rate),
+            settings.decoder_optimiser.largest_change(norm, decoder_rate),
+        )
+        if not self._largest + change <= LARGEST_WEIGHT:
+            decoder = self.model.decoder.parameters()
+            self._largest = largest_of([*self.encoder.values(), *decoder])
+            if not self._largest + change <= LARGEST_WEIGHT:
+                raise LearningError(
+                    f"an update must leave weights of at most {LARGEST_WEIGHT:g}; got one that "
+                    f"may change them by {change:g}, and the largest is {self._largest:g}. The "
+                    "last good weights are in place; use a smaller learning rate or clipping."
+                )
+        self._largest += change
 
     def tensors(self) -> Tensors:
         """Everything that changes, by name (the decoder's weights included)."""
@@ -166,6 +205,7 @@ class LearnerState:
             _copy(name, tensor, tensors)
         for name, tensor in self.model.decoder.state_dict().items():
             _copy(f"decoder.{name}", tensor, tensors)
+        self._largest = math.inf
         for prefix, memory in self._memories():
             memory.first = _below(f"{prefix}.first.", tensors)
             memory.second = _below(f"{prefix}.second.", tensors)
@@ -193,9 +233,22 @@ def _copy(name: str, into: Tensor, tensors: Mapping[str, Tensor]) -> None:
     into.copy_(tensors[name])
 
 
+def check_rate(name: str, rate: float) -> float:
+    """The rate; raise ``ConfigurationError`` where it is no finite number of 0 or more."""
+    if not 0.0 <= rate < math.inf:
+        raise ConfigurationError(f"{name} must be a finite number of 0 or more; got {rate}")
+    return rate
+
+
+def largest_of(weights: Iterable[Tensor]) -> float:
+    """The largest absolute value; nan where one is."""
+    with torch.no_grad():
+        return float(torch.stack([tensor.abs().max() for tensor in weights]).max())
+
+
 def check_sizes(weights: Iterable[Tensor]) -> None:
     """Raise ``LearningError`` where a weight is not finite or beyond ``LARGEST_WEIGHT``."""
-    largest = max(float(tensor.abs().max()) for tensor in weights)
+    largest = largest_of(weights)
     if not largest <= LARGEST_WEIGHT:
         raise LearningError(
             f"weights must be finite and at most {LARGEST_WEIGHT:g}; got {largest:g}. "

@@ -19,7 +19,7 @@ from streamvdib.backends import EncoderTrace
 from streamvdib.encoder import LayerWeights, Weights
 from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.learning.gradients import Span
-from streamvdib.learning.learner_state import LearnerState, Outcome, Settings
+from streamvdib.learning.learner_state import LearnerState, Outcome, Settings, check_rate
 from streamvdib.learning.records import Records
 from streamvdib.learning.sequence import srm_of
 from streamvdib.learning.target_gate import check_target
@@ -27,7 +27,6 @@ from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
 Target = npt.NDArray[np.float32]
-WEIGHT_CHECK_EVERY = 100  # updates
 
 
 class OnlineLearner:
@@ -61,8 +60,8 @@ class OnlineLearner:
         self._update_every, self.warm_up = update_every, warm_up
         self.n_credited = max(model.tau_d, update_every)
         self.records = Records(model.encoder, self.n_credited + trace_steps(model), n_lanes)
-        self.learning_rate = settings.learning_rate
-        self.decoder_learning_rate = settings.decoder_learning_rate or settings.learning_rate
+        self.decoder_learning_rate = settings.rate_of_decoder
+        self._learning_rate = settings.learning_rate
         self.is_paused = False
         self.generation = 0  # updates so far
         self.last: Outcome | None = None
@@ -76,6 +75,17 @@ class OnlineLearner:
     def paused(self) -> bool:
         """Whether it only looks on."""
         return self.is_paused
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the encoder, and of a decoder that was given no rate of its own; may be set."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._learning_rate = check_rate("learning_rate", rate)
+        if self.state.settings.decoder_learning_rate is None:
+            self.decoder_learning_rate = rate
 
     @property
     def beta(self) -> float:
@@ -127,8 +137,6 @@ class OnlineLearner:
                 self.decoder_learning_rate, span,
             )  # fmt: skip
             self.generation += 1
-            if self.generation % WEIGHT_CHECK_EVERY == 0:
-                self.state.check_weights()
         except LearningError:
             self.is_paused = True
             raise

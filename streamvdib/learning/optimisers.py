@@ -40,6 +40,9 @@ class Optimiser(Protocol):
     ) -> None:
         """One update; only tensors that have a gradient change."""
 
+    def largest_change(self, norm: float, learning_rate: float) -> float:
+        """What no weight changes by more than in an update of gradients of this norm."""
+
 
 @dataclass(frozen=True)
 class SGD:
@@ -63,6 +66,10 @@ class SGD:
             torch._foreach_add_(means, steps)
             steps = means
         torch._foreach_add_([tensors[name] for name in names], steps, alpha=-learning_rate)
+
+    def largest_change(self, norm: float, learning_rate: float) -> float:
+        """See ``Optimiser``; with momentum if no gradient before had a larger norm."""
+        return learning_rate * norm / (1 - self.momentum)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,10 @@ class Adam:
         torch._foreach_add_(scales, self.epsilon)
         rate = -learning_rate / (1 - self.beta_mean**state.n_updates)
         torch._foreach_addcdiv_([tensors[name] for name in names], means, scales, rate)
+
+    def largest_change(self, norm: float, learning_rate: float) -> float:
+        """See ``Optimiser``; the paper's section 2.1, whatever the gradients are."""
+        return learning_rate * max(1.0, (1 - self.beta_mean) / math.sqrt(1 - self.beta_square))
 
 
 def _remember(memory: Tensors, tensors: Tensors, names: list[str]) -> None:

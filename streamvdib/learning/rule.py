@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +56,14 @@ class Rule:
                 raise ConfigurationError(
                     f"{name} must be one of {', '.join(choices)}; got {getattr(self, name)!r}"
                 )
-        if not self.beta >= 0.0:
-            raise ConfigurationError(f"beta must be 0 or more; got {self.beta}")
+        if not 0.0 <= self.beta < math.inf:
+            raise ConfigurationError(f"beta must be a finite number of 0 or more; got {self.beta}")
+        if not 0.0 < self.baseline_rate <= 1.0:
+            raise ConfigurationError(
+                f"baseline_rate must be above 0 and at most 1; got {self.baseline_rate}"
+            )
+        if self.n_samples < 1:
+            raise ConfigurationError(f"n_samples must be at least 1; got {self.n_samples}")
         if self.baseline in SAMPLED and self.n_samples < 2:
             raise ConfigurationError(
                 f"a {self.baseline} baseline requires n_samples of at least 2; got {self.n_samples}"

@@ -144,7 +144,7 @@ class Training:
         outcome = self.learner.learn(
             batch,
             factor * self.settings.learning_rate,
-            factor * (self.settings.decoder_learning_rate or self.settings.learning_rate),
+            factor * self.settings.rate_of_decoder,
         )
         self.done += schedule.batch
         self._smooth(outcome, len(batch.inputs))

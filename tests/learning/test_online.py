@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from streamvdib.engine import Engine
-from streamvdib.errors import LearningError, TargetError
+from streamvdib.errors import ConfigurationError, LearningError, TargetError
 from streamvdib.input_steps import input_steps
+from streamvdib.learning.baseline import Baseline
 from streamvdib.learning.batch import Batch, BatchLearner
 from streamvdib.learning.build import make_learner
 from streamvdib.learning.learner_state import LearnerState, Settings
 from streamvdib.learning.online import OnlineLearner
-from streamvdib.learning.optimisers import SGD
+from streamvdib.learning.optimisers import SGD, Adam, Optimiser
 from streamvdib.learning.records import Records
 from streamvdib.learning.rule import Rule
 from streamvdib.learning.targets import FixedTarget
@@ -156,8 +157,7 @@ def test_divergence_is_named_and_leaves_the_last_good_weights() -> None:
     show(engine, random_spikes(4, 1, 4).float())
     good = [t.clone() for t in learner.state.encoder.values()]
     decoder = [p.detach().clone() for p in model.decoder.parameters()]
-    learner.state.learned["prior.nothing"] = torch.zeros(1)
-    learner.beta = float("inf")
+    learner.state.settings = replace(learner.state.settings, divergence_norm=1e-9)
     with pytest.raises(LearningError, match="last good weights"):
         show(engine, random_spikes(4, 1, 4).float())
     assert learner.paused
@@ -167,13 +167,71 @@ def test_divergence_is_named_and_leaves_the_last_good_weights() -> None:
         torch.testing.assert_close(parameter.detach(), before, rtol=0, atol=0)
 
 
-def test_exploding_weights_are_named() -> None:
+@pytest.mark.parametrize("optimiser", [SGD(), SGD(momentum=0.9), Adam()])
+def test_an_update_that_would_explode_the_weights_is_named_and_not_made(
+    optimiser: Optimiser,
+) -> None:
     model = model_of()
-    settings = Settings(Rule(), SGD(), SGD(), learning_rate=1e9)
+    settings = Settings(Rule(), optimiser, optimiser, learning_rate=0.01)
     learner = OnlineLearner(model, settings, update_every=1)
     engine = engine_with(learner, model)
-    with pytest.raises(LearningError):
-        show(engine, random_spikes(300, 1, 4).float())
+    show(engine, random_spikes(10, 1, 4).float())
+    before = {name: t.clone() for name, t in learner.state.tensors().items()}
+    learner.learning_rate = 1e9
+    with pytest.raises(LearningError, match="weights of at most 10000; got one that may change"):
+        show(engine, random_spikes(10, 1, 4).float())
+    assert learner.paused
+    after = learner.state.tensors()
+    for name, tensor in before.items():
+        if not name.startswith("baseline."):
+            torch.testing.assert_close(after[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_a_weight_near_the_limit_may_move_as_far_as_the_limit_only() -> None:
+    """Adam moves a weight by at most 3.17 times the rate."""
+    model = model_of()
+    settings = Settings(Rule(), Adam(), Adam(), learning_rate=0.3)
+    learner = OnlineLearner(model, settings, update_every=1)
+    learner.state.encoder["encoder.0.bias"][0] = -9999.0
+    engine = engine_with(learner, model)
+    show(engine, random_spikes(1, 1, 4).float())
+    learner.learning_rate = 0.33
+    with pytest.raises(LearningError, match=r"at most 10000; .* the largest is 9999"):
+        show(engine, random_spikes(1, 1, 4).float())
+    assert learner.generation == 1
+
+
+def test_a_loss_that_was_not_finite_leaves_no_trace_in_the_baseline() -> None:
+    for kind in ("mean", "per-weight"):
+        baseline = Baseline(Rule(estimator="score", baseline=kind))
+        for common in (2.0, float("nan"), float("inf"), 4.0):
+            gradients = {"encoder.0.bias": torch.tensor([0.5])}
+            baseline.centred(torch.tensor([common]))
+            baseline.finish(gradients)
+        assert all(bool(t.isfinite().all()) for t in baseline.state.values()), kind
+
+
+def test_a_decoder_without_a_rate_of_its_own_follows_the_rate_that_is_set() -> None:
+    follows = make_learner(model_of(), learning_rate=0.1)
+    follows.learning_rate = 0.0
+    assert follows.decoder_learning_rate == 0.0
+    own = make_learner(model_of(), learning_rate=0.1, decoder_learning_rate=0.0)
+    assert own.decoder_learning_rate == 0.0
+    own.learning_rate = 0.2
+    assert (own.learning_rate, own.decoder_learning_rate) == (0.2, 0.0)
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_rates_that_cannot_be_meant_are_refused(value: float) -> None:
+    learner = make_learner(model_of())
+    for name in ("learning_rate", "beta"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a finite number"):
+            setattr(learner, name, value)
+    for name in ("learning_rate", "decoder_learning_rate", "beta"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a finite number"):
+            make_learner(model_of(), **{name: value})
+    with pytest.raises(ConfigurationError, match="one lane"):
+        make_learner(model_of(), "score", baseline="per-weight", n_lanes=2)
 
 
 def test_a_target_of_another_shape_is_refused() -> None:

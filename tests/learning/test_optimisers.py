@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamvdib.errors import ConfigurationError
 from streamvdib.learning.optimisers import (
@@ -47,6 +49,33 @@ def test_each_step_is_that_of_torch(
         ours.update(tensors, gradients, state, 0.05)
     for name, tensor in tensors.items():
         torch.testing.assert_close(tensor, expected[name].detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimiser", [SGD(), SGD(momentum=0.9), Adam(), Adam(0.5, 0.999)])
+@given(seed=st.integers(0, 2**31), n_updates=st.integers(1, 30))
+def test_no_weight_changes_by_more_than_the_optimiser_says(
+    optimiser: Optimiser, seed: int, n_updates: int
+) -> None:
+    """Gradients of one norm, most of them nothing: then Adam's steps are longest."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors, state = {"w": torch.zeros(4, dtype=torch.float64)}, OptimiserState()
+    for _ in range(n_updates):
+        gradient = torch.zeros(4, dtype=torch.float64)
+        if torch.rand(1, generator=generator) < 0.2:
+            gradient[torch.randint(4, (1,), generator=generator)] = 3.0
+        before = tensors["w"].clone()
+        optimiser.update(tensors, {"w": gradient}, state, 0.1)
+        change = float((tensors["w"] - before).abs().max())
+        assert change <= optimiser.largest_change(3.0, 0.1) * (1 + 1e-12)
+
+
+def test_the_largest_change_of_adam_comes_about() -> None:
+    """One gradient after a long silence moves its weight by eta (1 - b1) / sqrt(1 - b2)."""
+    tensors, state = {"w": torch.zeros(1, dtype=torch.float64)}, OptimiserState()
+    for step in range(20_000):
+        gradient = torch.full((1,), float(step == 19_999), dtype=torch.float64)
+        Adam().update(tensors, {"w": gradient}, state, 0.1)
+    assert abs(-float(tensors["w"]) / Adam().largest_change(1.0, 0.1) - 1) < 1e-3
 
 
 def test_the_first_step_of_adam_by_hand() -> None:
