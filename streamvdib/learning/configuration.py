@@ -27,6 +27,12 @@ from streamvdib.learning.rule import Rule
 T = TypeVar("T")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bf16")
+KINDS: dict[str, tuple[str, tuple[type, ...]]] = {  # of values, by a field's annotation
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+    "str": ("a word", (str,)),
+    "bool": ("true or false", (bool,)),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if min(self.examples, self.batch, self.validate_every) < 1:
             raise ConfigurationError("examples, batch and validate_every must be at least 1")
+        if self.warmup < 0:
+            raise ConfigurationError(f"warmup must be 0 or more examples; got {self.warmup}")
         if self.schedule not in SCHEDULES or self.precision not in PRECISIONS:
             raise ConfigurationError(
                 f"schedule must be one of {', '.join(SCHEDULES)} and precision one of "
@@ -87,7 +95,7 @@ class Configuration:
             make_optimiser(training.optimiser),
             make_optimiser(training.decoder_optimiser),
             training.learning_rate,
-            training.decoder_learning_rate or training.learning_rate,
+            training.decoder_learning_rate or None,
             training.largest_norm,
             training.divergence_norm,
         )
@@ -111,22 +119,30 @@ def configuration_from(table: Mapping[str, Any]) -> Configuration:
     known = {"name", "seed", "data", "model", "rule", "training"}
     if odd := sorted(set(table) - known):
         raise ConfigurationError(f"a training knows {sorted(known)}; got also {odd}")
-    name = str(table.get("name", "model"))
-    return Configuration(
+    name, seed = table.get("name", "model"), table.get("seed", 0)
+    _check_kind("name", "str", name)
+    _check_kind("seed", "int", seed)
+    if seed < 0:
+        raise ConfigurationError(f"seed must be 0 or more; got {seed}")
+    if not name or Path(name).name != name:
+        raise ConfigurationError(f"name must be that of a file, without a folder; got {name!r}")
+    configuration = Configuration(
         name,
-        int(table.get("seed", 0)),
-        required(table, "data", "a training"),
-        {"name": name} | dict(required(table, "model", "a training")),
+        seed,
+        _table("[data]", required(table, "data", "a training")),
+        {"name": name} | dict(_table("[model]", required(table, "model", "a training"))),
         rule_from(table.get("rule", {})),
         _filled(Schedule, table.get("training", {}), "training"),
     )
+    configuration.settings()  # which look at the rates
+    return configuration
 
 
 def rule_from(table: Mapping[str, Any]) -> Rule:
     """A rule from a table; ``prior`` is a table of its own."""
-    options = dict(table)
+    options = dict(_table("[rule]", table))
     if "prior" in options:
-        prior = dict(options["prior"])
+        prior = dict(_table("prior", options["prior"]))
         options["prior"] = make_prior(str(required(prior, "kind", "a prior")), **_rest(prior))
     return _filled(Rule, options, "rule")
 
@@ -136,7 +152,24 @@ def _rest(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(kind: type[T], table: Mapping[str, Any], what: str) -> T:
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if odd := sorted(set(table) - known):
+    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+    if odd := sorted(set(_table(f"[{what}]", table)) - set(known)):
         raise ConfigurationError(f"[{what}] knows {sorted(known)}; got also {odd}")
+    for name, value in table.items():
+        _check_kind(f"{name} of [{what}]", known[name], value)
     return kind(**table)
+
+
+def _table(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} must be a table; got {value!r}")
+    return value
+
+
+def _check_kind(name: str, kind: str, value: Any) -> None:
+    """Raise ``ConfigurationError`` where a value is of no kind in ``KINDS`` that it must be."""
+    if kind not in KINDS:
+        return
+    words, types = KINDS[kind]
+    if not isinstance(value, types) or (isinstance(value, bool) and kind != "bool"):
+        raise ConfigurationError(f"{name} must be {words}; got {value!r}")

@@ -11,7 +11,7 @@ learning it as future work. Nats throughout.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,11 +46,7 @@ class BernoulliPrior:
     rate: float | tuple[float, ...] = 0.3
 
     def __post_init__(self) -> None:
-        rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
-        if not rates or not all(0.0 < rate < 1.0 for rate in rates):
-            raise ConfigurationError(
-                f"the rate of a prior must lie between 0 and 1; got {self.rate}"
-            )
+        _check_rates(*(self.rate if isinstance(self.rate, tuple) else (self.rate,)))
 
     def initial_parameters(self, n_neurons: int) -> dict[str, Tensor]:
         """See ``Prior``."""
@@ -72,6 +68,9 @@ class LearnedPrior:
 
     rate: float = 0.3
 
+    def __post_init__(self) -> None:
+        _check_rates(self.rate)
+
     def initial_parameters(self, n_neurons: int) -> dict[str, Tensor]:
         """See ``Prior``."""
         return {"prior.logit": torch.full((n_neurons,), math.log(self.rate / (1 - self.rate)))}
@@ -89,8 +88,12 @@ class AutoregressivePrior:
     memory: int = 5
 
     def __post_init__(self) -> None:
-        if self.memory < 1:
-            raise ConfigurationError(f"the memory must be at least 1 step; got {self.memory}")
+        _check_rates(self.rate)
+        if not isinstance(self.memory, int) or self.memory < 1:
+            raise ConfigurationError(
+                f"the memory of a prior must be a whole number of steps, at least 1; "
+                f"got {self.memory!r}"
+            )
 
     def initial_parameters(self, n_neurons: int) -> dict[str, Tensor]:
         """See ``Prior``."""
@@ -116,10 +119,21 @@ PRIORS: dict[str, type[BernoulliPrior] | type[LearnedPrior] | type[Autoregressiv
 }
 
 
-def make_prior(kind: str, **options: float) -> Prior:
-    """The prior of that kind."""
+def _check_rates(*rates: float) -> None:
+    is_right = [isinstance(rate, int | float) and 0.0 < rate < 1.0 for rate in rates]
+    if not (rates and all(is_right)):
+        raise ConfigurationError(
+            "the rate of a prior must lie between 0 and 1 (only that of 'bernoulli' may be a list, "
+            f"one for each readout neuron); got {', '.join(map(repr, rates)) or 'none'}"
+        )
+
+
+def make_prior(kind: str, **options: float | Sequence[float]) -> Prior:
+    """The prior of that kind; a list of rates, as in TOML, is one per readout neuron."""
     if kind not in PRIORS:
         raise ConfigurationError(f"a prior must be one of {', '.join(PRIORS)}; got {kind!r}")
+    if kind == "bernoulli" and isinstance(options.get("rate"), list):
+        options["rate"] = tuple(options["rate"])  # type: ignore[arg-type]
     try:
         return PRIORS[kind](**options)  # type: ignore[arg-type]
     except TypeError as error:

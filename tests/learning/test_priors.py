@@ -61,6 +61,10 @@ def test_a_rate_per_neuron() -> None:
         prior.initial_parameters(3)
 
 
+def test_a_list_of_rates_as_a_file_gives_it_is_one_per_neuron() -> None:
+    assert make_prior("bernoulli", rate=[0.2, 0.5]) == BernoulliPrior((0.2, 0.5))
+
+
 def test_learned_priors_begin_at_their_rate() -> None:
     for prior in (LearnedPrior(0.1), AutoregressivePrior(0.1, memory=2)):
         logits = prior.logits(prior.initial_parameters(2), torch.zeros(4, 1, 2))
@@ -78,5 +82,16 @@ def test_a_prior_with_memory_by_hand() -> None:
 def test_rates_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="between 0 and 1"):
         BernoulliPrior(1.0)
+    for wrong in (
+        {"kind": "learned", "rate": 0.0},
+        {"kind": "autoregressive", "rate": -1.0},
+        {"kind": "learned", "rate": [0.1, 0.2]},
+        {"kind": "bernoulli", "rate": [0.1, "x"]},
+        {"kind": "bernoulli", "rate": []},
+    ):
+        with pytest.raises(ConfigurationError, match="between 0 and 1"):
+            make_prior(**wrong)
+    with pytest.raises(ConfigurationError, match="whole number of steps"):
+        make_prior("autoregressive", memory=2.5)
     with pytest.raises(ConfigurationError, match="bernoulli, learned, autoregressive"):
         make_prior("gaussian")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,6 +174,20 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         ({"data": {"kind": "predictive-coding", "lags": 3}}, "options of data"),
         ({"training": {"examples": 0}}, "at least 1"),
         ({"training": {"schedule": "sawtooth"}}, "sawtooth"),
+        ({"training": {"batch": "many"}}, "batch of .training. must be a whole number"),
+        ({"training": {"learning_rate": "fast"}}, "must be a number; got 'fast'"),
+        ({"training": {"learning_rate": -1.0}}, "learning_rate must be a finite number"),
+        ({"training": {"warmup": -1}}, "warmup must be 0 or more"),
+        ({"training": {"half": "no"}}, "must be true or false"),
+        ({"training": {"largest_norm": -1.0}}, "largest_norm must be 0 or more"),
+        ({"training": []}, ".training. must be a table"),
+        ({"rule": {"prior": "learned"}}, "prior must be a table"),
+        ({"rule": {"beta": math.inf}}, "beta must be a finite number"),
+        ({"rule": {"n_samples": 0}}, "n_samples must be at least 1"),
+        ({"rule": {"baseline_rate": 2.0}}, "baseline_rate must be above 0"),
+        ({"seed": "x"}, "seed must be a whole number"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"name": "../x"}, "without a folder"),
         ({"colour": 1}, "colour"),
     ],
 )
