@@ -11,9 +11,11 @@ image that was true at or before the step's end.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import numpy.typing as npt
@@ -48,13 +50,18 @@ class FixedTarget:
 class TimedTargets:
     """Values with time stamps; before the first there is none."""
 
-    def __init__(self, times_us: npt.NDArray[np.int64], values: Target) -> None:
+    def __init__(self, times_us: npt.NDArray[np.integer], values: Target) -> None:
         if len(times_us) != len(values) or len(times_us) == 0:
             raise TargetError(
                 "targets must be as many as their times, at least one; "
                 f"got {len(values)} targets and {len(times_us)} times"
             )
-        if np.any(np.diff(times_us) < 0):
+        if times_us.ndim != 1 or times_us.dtype.kind not in "iu":
+            raise TargetError(
+                "the times of targets must be one row of whole microseconds; got "
+                f"{times_us.dtype} of shape {times_us.shape}. Give t_us as int64."
+            )
+        if np.any(times_us[1:] < times_us[:-1]):
             raise TargetError("the times of targets must not run back; sort them")
         self._times, self._values = times_us, _checked(values)
 
@@ -131,7 +138,7 @@ def open_targets(description: str, model: Model, geometry: Geometry | None = Non
     if description == "frames":
         return SensorFrames(shape, geometry)
     if description.endswith(".npz"):
-        return _read_npz(Path(description), shape)
+        return _read_npz(Path(description), model)
     raise ConfigurationError(
         "targets must be image:FILE, label:N, frames or a FILE.npz with t_us and targets; "
         f"got {description!r}"
@@ -203,16 +210,28 @@ def _one_hot(word: str, shape: tuple[int, ...]) -> Target:
     return value
 
 
-def _read_npz(path: Path, shape: tuple[int, ...]) -> TimedTargets:
+def _read_npz(path: Path, model: Model) -> TimedTargets:
+    shape, likelihood = tuple(model.decoder_shape.output_shape), model.likelihood.name
+    if path.is_file() and not is_zipfile(path):
+        raise TargetError(f"{path} must be an npz file with t_us and targets; it is no archive")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            times = np.asarray(arrays["t_us"], np.int64)
-            values = np.asarray(arrays["targets"], np.float32)
-    except (OSError, KeyError, ValueError) as error:
+            times, values = arrays["t_us"], np.asarray(arrays["targets"], np.float32)
+    except (OSError, KeyError, ValueError, BadZipFile, zlib.error) as error:
         raise TargetError(f"{path} must be an npz file with t_us and targets; {error}") from None
     if values.shape[1:] != shape:
-        raise TargetError(f"targets must have shape (n, {shape}); {path} has {values.shape}")
-    return TimedTargets(times, values)
+        wanted = ", ".join(map(str, ("n", *shape)))
+        raise TargetError(f"targets must have shape ({wanted}); {path} has {values.shape}")
+    try:
+        targets = TimedTargets(times, values)
+    except TargetError as error:
+        raise TargetError(f"{path}: {error}") from None
+    if likelihood != "gaussian" and not (values.min() >= 0.0 and values.max() <= 1.0):
+        raise TargetError(
+            f"targets of a {likelihood} decoder must lie from 0 to 1; {path} has "
+            f"{values.min():g} to {values.max():g}"
+        )
+    return targets
 
 
 def _checked(values: Target) -> Target:

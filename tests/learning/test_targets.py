@@ -99,6 +99,46 @@ def test_files_and_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         open_targets("frames", CLASSES)
 
 
+GOOD = {"t_us": np.array([0, 5]), "targets": np.zeros((2, 2, 2), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"t_us": np.array([0.0, 1.5])}, "whole microseconds; got float64"),
+        ({"t_us": np.array([[0], [5]])}, r"one row .* shape \(2, 1\)"),
+        ({"t_us": np.array([5, 0])}, "run back"),
+        ({"t_us": np.array([5, 0], np.uint64)}, "run back"),
+        ({"t_us": np.array([0])}, "as many"),
+        ({"targets": np.full((2, 2, 2), np.nan)}, "finite"),
+        ({"targets": np.full((2, 2, 2), 255.0)}, "bernoulli decoder must lie from 0 to 1; .* 255"),
+        ({"targets": np.zeros((2, 3, 2))}, r"shape \(n, 2, 2\); .* has \(2, 3, 2\)"),
+        ({"targets": np.full((2, 2, 2), "x")}, "convert"),
+    ],
+)
+def test_what_is_wrong_in_an_npz_file_is_told_with_its_name(
+    tmp_path: Path, change: dict[str, np.ndarray], message: str
+) -> None:
+    path = tmp_path / "targets.npz"
+    np.savez(path, **(GOOD | change))
+    with pytest.raises(TargetError, match=message) as told:
+        open_targets(str(path), MODEL)
+    assert str(path) in str(told.value)
+
+
+def test_a_file_that_is_no_archive_or_cut_short_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "targets.npz"
+    path.write_text("junk")
+    with pytest.raises(TargetError, match="no archive"):
+        open_targets(str(path), MODEL)
+    np.savez_compressed(path, **GOOD)
+    data = bytearray(path.read_bytes())
+    data[60] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(TargetError, match="npz file"):
+        open_targets(str(path), MODEL)
+
+
 def test_targets_that_are_not_finite_or_run_back_are_refused() -> None:
     with pytest.raises(TargetError, match="finite"):
         FixedTarget(np.array([np.nan], np.float32))
