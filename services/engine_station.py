@@ -207,12 +207,13 @@ class EngineStation:
         if learner is None:
             return None
         metrics: Mapping[str, float] = learner.metrics()
+        own = "guard_error_fast"  # unknown until the first update after a pause
         return Learning(
             on=not learner.paused,
             beta=float(learner.beta),
             learning_rate=float(learner.learning_rate),
             loss=_known(metrics, "decoder_nats"),
-            score=_known(metrics, "guard_error_fast", "decoder_nats"),
+            score=_known(metrics, own if own in metrics else "decoder_nats"),
             nats_per_step=_known(metrics, "information_nats_per_step"),
         )
 
@@ -263,10 +264,7 @@ class EngineStation:
         return {"model": new.model.name, "frame_shape": list(self.frame_shape)}
 
 
-def _known(metrics: Mapping[str, float], *names: str) -> float | None:
-    """The first of these that is a finite number; None before there is one."""
-    for name in names:
-        value = metrics.get(name)
-        if value is not None and math.isfinite(value):
-            return float(value)
-    return None
+def _known(metrics: Mapping[str, float], name: str) -> float | None:
+    """A metric that is a finite number; None before it is one."""
+    value = metrics.get(name)
+    return float(value) if value is not None and math.isfinite(value) else None

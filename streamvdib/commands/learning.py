@@ -13,13 +13,29 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from streamvdib.errors import ConfigurationError, SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from streamvdib.engine import Engine, Learner
     from streamvdib.events import EventPacket
     from streamvdib.model import Model
 
 
+DEFAULTS: dict[str, Any] = {  # of options that say how to learn
+    "estimator": "pathwise",
+    "learning_rate": 1e-4,
+    "decoder_learning_rate": None,
+    "beta": 1e-3,
+    "prior": "bernoulli",
+    "prior_rate": 0.3,
+    "baseline": "mean",
+    "optimiser": "adam",
+    "feedback": "symmetric",
+    "credit": "windowed",
+    "update_every": None,
+    "target_every": None,
+    "learner_backend": "auto",
+}
+OUTCOMES = ("score", "plot", "save_model")  # files that a run writes; a service has none
 SHADOW_OPTIONS = {  # of the command line, and what ``Shadow`` calls them
     "shadow_every": "holdout_every",
     "shadow_trials": "n_trials",
@@ -36,23 +52,31 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
         help="image:FILE, label:N, frames (the sensor's own) or FILE.npz; "
         "{stem} stands for the source's name without its ending",
     )
+    group.add_argument("--estimator", choices=("pathwise", "score"), help="(%(default)s)")
+    group.add_argument("--learning-rate", type=float, help="(%(default)s)")
     group.add_argument(
-        "--estimator", default="pathwise", choices=("pathwise", "score"), help="(%(default)s)"
+        "--decoder-learning-rate", type=float, metavar="RATE", help="(--learning-rate)"
     )
-    group.add_argument("--learning-rate", type=float, default=1e-4, help="(%(default)s)")
-    group.add_argument("--beta", type=float, default=1e-3, help="weight of a nat (%(default)s)")
+    group.add_argument("--beta", type=float, help="weight of a nat (%(default)s)")
     group.add_argument(
-        "--optimiser", default="adam", choices=("sgd", "momentum", "adam"), help="(%(default)s)"
+        "--prior",
+        choices=("bernoulli", "learned", "autoregressive"),
+        help="what the spikes are compared with; autoregressive: learned, with memory "
+        "(%(default)s)",
     )
+    group.add_argument(
+        "--prior-rate", type=float, metavar="R", help="its spikes per step, at first (%(default)s)"
+    )
+    group.add_argument(
+        "--baseline", choices=("none", "mean", "per-weight"), help="of score (%(default)s)"
+    )
+    group.add_argument("--optimiser", choices=("sgd", "momentum", "adam"), help="(%(default)s)")
     group.add_argument(
         "--feedback",
-        default="symmetric",
         choices=("symmetric", "random", "aligned"),
         help="how hidden layers are told of the readout's errors (%(default)s)",
     )
-    group.add_argument(
-        "--credit", default="windowed", choices=("windowed", "instantaneous"), help="(%(default)s)"
-    )
+    group.add_argument("--credit", choices=("windowed", "instantaneous"), help="(%(default)s)")
     group.add_argument("--update-every", type=int, help="steps between updates (tau_d / 2)")
     group.add_argument(
         "--target-every",
@@ -61,7 +85,6 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--learner-backend",
-        default="auto",
         choices=("auto", "torch", "compiled"),
         help="compiled: in the encoder's own loops; score, sgd, random feedback, instantaneous "
         "credit, one lane (%(default)s)",
@@ -92,6 +115,12 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="by which fraction the copy's error must be lower (0.02)",
     )
+    parser.set_defaults(**DEFAULTS)
+
+
+def add_outcome_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a run that ends."""
+    group = parser.add_argument_group("what learning gave")
     group.add_argument(
         "--score", metavar="FILE", help="test-then-train scores, one JSON line per update"
     )
@@ -108,15 +137,18 @@ class Learning:
             raise ConfigurationError(
                 "--learn requires --targets: image:FILE, label:N, frames or FILE.npz; got none"
             )
-        _check_requires(arguments, ("targets", "score", "save_model", "shadow"), "learn")
-        _check_requires(arguments, SHADOW_OPTIONS, "shadow")
+        self._outcome = {name: getattr(arguments, name, None) for name in OUTCOMES}
+        named = ("targets", "shadow", "no_guard", *DEFAULTS)
+        _check_requires(vars(arguments) | self._outcome, (*OUTCOMES, *named), "learn")
+        _check_requires(vars(arguments), SHADOW_OPTIONS, "shadow")
         if arguments.shadow:
             from streamvdib.learning.shadow import check_shadow
 
             check_shadow(**(self.about or {})["shadow"])
-        if arguments.plot and not arguments.score:
+        if self._outcome["plot"] and not self._outcome["score"]:
             raise ConfigurationError("--plot draws what --score wrote; it requires --score FILE")
-        self._arguments = arguments
+        if arguments.baseline != DEFAULTS["baseline"] and arguments.estimator != "score":
+            raise ConfigurationError("--baseline requires --estimator score; pathwise has none")
         self._learner: Learner | None = None
         self._targets: Any = None
         self._scores: TextIO | None = None
@@ -130,7 +162,10 @@ class Learning:
         options: dict[str, Any] = {
             "estimator": given.estimator,
             "learning_rate": given.learning_rate,
+            "decoder_learning_rate": given.decoder_learning_rate,
             "beta": given.beta,
+            "prior": {"kind": given.prior, "rate": given.prior_rate},
+            "baseline": given.baseline,
             "seed": given.seed,
             "optimiser": given.optimiser,
             "feedback": given.feedback,
@@ -188,16 +223,22 @@ class Learning:
         """Write the model if it was asked for."""
         from streamvdib.model import save_model
 
-        if self._arguments.save_model:
+        if path := self._outcome["save_model"]:
             try:
-                save_model(model, Path(self._arguments.save_model))
+                save_model(model, Path(path))
             except OSError as error:
                 raise SinkError(f"--save-model requires a file to write to; {error}") from None
 
     def __enter__(self) -> Self:
-        if self._arguments.score:
+        for option in ("plot", "save_model"):  # told now, not when all is learned
+            path = self._outcome[option]
+            if path and not Path(path).parent.is_dir():
+                raise SinkError(
+                    f"--{option.replace('_', '-')} requires a folder that exists; got {path!r}"
+                )
+        if path := self._outcome["score"]:
             try:
-                self._scores = Path(self._arguments.score).open("w")
+                self._scores = Path(path).open("w")
             except OSError as error:
                 raise SinkError(f"--score requires a file to write to; {error}") from None
         return self
@@ -211,17 +252,21 @@ class Learning:
         if self._scores is None:
             return
         self._scores.close()
-        if self._arguments.plot and kind is None:
+        if (plot := self._outcome["plot"]) and kind is None:
             from streamvdib.learning.curve import draw_scores
 
-            draw_scores(Path(self._arguments.score), Path(self._arguments.plot))
+            try:
+                draw_scores(Path(str(self._outcome["score"])), Path(plot))
+            except (OSError, ValueError) as problem:
+                raise SinkError(f"--plot requires a picture to write to; {problem}") from None
 
 
-def _check_requires(arguments: argparse.Namespace, names: Iterable[str], needed: str) -> None:
+def _check_requires(given: Mapping[str, Any], names: Iterable[str], needed: str) -> None:
     """Raise ``ConfigurationError`` where one of these options came without another."""
     for name in names:
-        value = getattr(arguments, name)
-        if not (value is None or value is False or value == "" or getattr(arguments, needed)):
+        value = given[name]
+        is_given = value not in (None, False, "") and value != DEFAULTS.get(name)
+        if is_given and not given[needed]:
             raise ConfigurationError(
                 f"--{name.replace('_', '-')} says how to learn; it requires --{needed}"
             )

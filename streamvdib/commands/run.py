@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamvdib.commands.intake import add_intake_arguments, open_intake
-from streamvdib.commands.learning import Learning, add_learning_arguments
+from streamvdib.commands.learning import (
+    Learning,
+    add_learning_arguments,
+    add_outcome_arguments,
+)
 from streamvdib.commands.logs import add_log_arguments, log_to_standard_error
 from streamvdib.commands.options import (
     add_model_arguments,
@@ -34,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
     add_intake_arguments(parser)
     add_learning_arguments(parser)
+    add_outcome_arguments(parser)
     add_safety_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--out", help="a folder for PNG files, or a .gif or .mp4 file")

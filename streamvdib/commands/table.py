@@ -37,9 +37,9 @@ def closing_rows(
         ("decode latency p50 / p99", _percentiles(statistics.decode_latency.percentile)),
         ("readout spikes per step", _number(statistics.spikes_per_step)),
     ]
-    if statistics.updates:
-        rows.append(("weight updates", f"{statistics.updates:,}"))
-        rows += learning_rows(engine)
+    if engine.learner is not None:
+        rows.append(("weight updates", _updates(statistics.updates, engine.learner.paused)))
+        rows += learning_rows(engine) + _guard_rows(engine)
     rows[1:1] = [(name, f"{n:,}") for name, n in source_counters.items() if name in CAME]
     drops = {name: n for name, n in source_counters.items() if name not in CAME}
     for name in ("outside", "off_sensor", "late", "restarts"):
@@ -56,6 +56,23 @@ def learning_rows(engine: Engine) -> list[tuple[str, str]]:
         ("information_nats_per_step", "information cost, last update", "nats per step"),
     )
     return [(title, f"{metrics[key]:.1f} {unit}") for key, title, unit in named if key in metrics]
+
+
+def _updates(n_updates: int, is_paused: bool) -> str:
+    if n_updates or is_paused:
+        return f"{n_updates:,}"
+    return "none: no target was known when an update was due"
+
+
+def _guard_rows(engine: Engine) -> list[tuple[str, str]]:
+    """What a guard turned down, where it did."""
+    metrics: Mapping[str, float] = getattr(engine.learner, "metrics", dict)()
+    named = (
+        ("guard_refused", "targets refused"),
+        ("guard_undone", "updates undone"),
+        ("guard_freezes", "times that learning froze"),
+    )
+    return [(title, f"{metrics[key]:,.0f}") for key, title in named if metrics.get(key)]
 
 
 def print_table(rows: list[tuple[str, str]], title: str) -> None:

@@ -180,6 +180,42 @@ def test_rounded_weights_are_those_of_the_rounded_model_and_do_not_learn(
     assert "description differ" in capsys.readouterr().err
 
 
+def test_a_plot_that_cannot_be_written_is_told(
+    tmp_path: Path, model: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert learn(tmp_path, model, recording, "--plot", str(tmp_path / "x.xyz")) == EXIT_USAGE
+    assert "--plot requires a picture to write to" in capsys.readouterr().err
+
+
+def test_a_learned_prior_is_learned_while_streaming(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    """The cost falls below that of the same spikes against the prior it began with."""
+    costs = {}
+    for prior in ("bernoulli", "autoregressive"):
+        words = ["--prior", prior, "--prior-rate", "0.01", "--decoder-learning-rate", "0"]
+        assert learn(tmp_path, model, recording, *words, "--learning-rate", "0.05") == EXIT_OK
+        lines = (tmp_path / "score.jsonl").read_text().splitlines()
+        costs[prior] = [json.loads(line)["information_nats_per_step"] for line in lines]
+    assert costs["autoregressive"][0] == pytest.approx(costs["bernoulli"][0])
+    assert costs["autoregressive"][-1] < 0.8 * costs["bernoulli"][-1]
+
+
+def test_a_run_says_when_no_target_came_and_what_the_guard_turned_down(
+    model: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", recording, "--model", model, "--sensor-size", "4x3", "--learn", "--targets"]
+    assert main([*words, "frames"]) == EXIT_OK
+    assert "none: no target was known" in capsys.readouterr().out
+    times = {"t_us": np.array([0]), "targets": np.zeros((1, 5, 4), np.float32)}
+    np.savez(Path(model).with_name("dark.npz"), **times)
+    dark = str(Path(model).with_name("dark.npz"))
+    assert main([*words, dark, "--update-every", "1", "--learning-rate", "1e9"]) == EXIT_OK
+    table = capsys.readouterr().out
+    assert "updates undone" in table
+    assert "times that learning froze" in table
+
+
 def test_a_plot_needs_its_scores(model: str, recording: str) -> None:
     words = ["run", recording, "--model", model, *SIZE, "--learn", "--targets", "frames"]
     assert main([*words, "--plot", "curve.png"]) == 2
@@ -231,6 +267,16 @@ def test_going_on_in_the_same_place_tells_no_difference(
         (["--learn"], "--learn requires --targets"),
         (["--shadow"], "--shadow says how to learn; it requires --learn"),
         (["--targets", "label:3"], "--targets says how to learn; it requires --learn"),
+        (["--learning-rate", "0.1"], "--learning-rate says how to learn; it requires --learn"),
+        (["--no-guard"], "--no-guard says how to learn; it requires --learn"),
+        (["--learn", "--targets", "frames", "--baseline", "none"], "requires --estimator score"),
+        (["--learn", "--targets", "frames", "--target-every", "0"], "target_every must be at"),
+        (["--learn", "--targets", "frames", "--prior-rate", "2"], "between 0 and 1"),
+        (["--learn", "--targets", "frames", "--save-model", "/nowhere/x"], "a folder that exists"),
+        (
+            ["--learn", "--targets", "frames", "--score", "s", "--plot", "/nowhere/x.png"],
+            "--plot requires a folder that exists",
+        ),
         (["--learn", "--targets", "sky"], "targets must be image:FILE"),
         (["--filter", "blur"], "a filter must be one of"),
         (["--speed", "fast"], "--speed must be a positive number or 'max'; got 'fast'"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import socket
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamvdib.services.clocks import SensorClock
+from streamvdib.services.engine_station import EngineStation
 from streamvdib.services.metrics import MetricsServer
 from streamvdib.services.supervision import Watchdog
 from streamvdib.services.tally import Latencies, Pulse
@@ -20,6 +23,7 @@ from waiting import until
 
 from streamvdib.cli import main
 from streamvdib.commands.logs import JsonFormatter, TextFormatter
+from streamvdib.endurance.workload import small_engine
 
 
 @pytest.fixture
@@ -211,6 +215,25 @@ def test_half_speed_makes_sensor_time_pass_at_half_speed() -> None:
     clock = SensorClock(0.5)
     clock.arrived(1000, 2_000_000)
     assert clock.due_ns(2000) == 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("metrics", "score"),
+    [
+        ({"guard_error_fast": 0.1, "decoder_nats": 60.0}, 0.1),
+        ({"guard_error_fast": math.nan, "decoder_nats": 60.0}, None),
+        ({"decoder_nats": 60.0}, 60.0),
+    ],
+)
+def test_a_score_never_changes_its_unit(metrics: dict[str, float], score: float | None) -> None:
+    """A guard knows no error between a pause and the next update; nats are another measure."""
+    engine = small_engine(backend="torch")
+    engine.learner = SimpleNamespace(  # type: ignore[assignment]
+        paused=False, beta=0.0, learning_rate=0.0, metrics=lambda: metrics
+    )
+    learning = EngineStation(engine, ["one"]).read().learning
+    assert learning is not None
+    assert learning.score == score
 
 
 def test_ctl_prints_the_status(make_server, capsys: pytest.CaptureFixture[str]) -> None:
