@@ -142,7 +142,7 @@ def load_model(name_or_path: str | Path) -> Model:
     if metadata.get("streamvdib_model") != str(MODEL_FORMAT):
         raise ModelError(
             f"{path} must be a streamvdib model of format {MODEL_FORMAT}; "
-            f"got format {metadata.get('streamvdib_model')!r}"
+            f"{_instead(path, metadata)}"
         )
     if tensors_digest(tensors) != metadata.get("sha256"):
         raise ModelError(
@@ -188,15 +188,32 @@ def find_model(name_or_path: str | Path) -> Path:
     packaged = MODELS_FOLDER / f"{name_or_path}.safetensors"
     if given.name == str(name_or_path) and packaged.is_file():
         return packaged
+    is_run = given.is_dir() and next(given.glob("checkpoint-*.safetensors"), None) is not None
     raise ModelNotFoundError(
         f"a model must be a file or one of: {', '.join(model_names()) or 'none'}; "
-        f"got {str(name_or_path)!r}"
+        f"got {str(name_or_path)!r}{f'. {_export(given)}' if is_run else ''}"
     )
 
 
 def model_names() -> list[str]:
     """Names of the models that come with the package."""
     return sorted(path.stem for path in MODELS_FOLDER.glob("*.safetensors") if _is_model(path))
+
+
+def _instead(path: Path, metadata: Mapping[str, str]) -> str:
+    """What a file is that is no model, and what to do."""
+    if "streamvdib_checkpoint" in metadata:
+        return f"it is a checkpoint of a run. {_export(path)}"
+    if "about" in metadata:
+        return (
+            "it is a checkpoint of a training, which streamvdib train goes on from; its model is "
+            "written at the end"
+        )
+    return f"got format {metadata.get('streamvdib_model')!r}"
+
+
+def _export(path: Path) -> str:
+    return f"Write its weights as a model: streamvdib checkpoint {path} --export MODEL"
 
 
 def _is_model(path: Path) -> bool:

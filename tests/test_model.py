@@ -99,3 +99,15 @@ def test_a_description_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises((ConfigurationError, ModelError), match=message):
         new_model(json.loads(json.dumps(small_description(**change))))
+
+
+def test_a_checkpoint_is_told_from_a_model_with_what_to_do(tmp_path: Path) -> None:
+    run = tmp_path / "checkpoint-0000000001.safetensors"
+    save_file({"a": torch.zeros(1)}, run, {"streamvdib_checkpoint": "1"})
+    for path in (run, tmp_path):
+        with pytest.raises(ModelError, match=f"streamvdib checkpoint {path} --export MODEL"):
+            load_model(path)
+    training = tmp_path / "training.safetensors"
+    save_file({"a": torch.zeros(1)}, training, {"about": "{}"})
+    with pytest.raises(ModelError, match="checkpoint of a training, which streamvdib train goes"):
+        load_model(training)
