@@ -88,14 +88,13 @@ def test_every_cell_of_the_mnist_table_is_a_valid_configuration() -> None:
         assert found.rule.estimator == method.split("-")[0]
 
 
-def test_coarse_bins_of_mnist_dvs_learn_in_smaller_and_faster_steps() -> None:
+def test_a_decoder_of_mnist_dvs_sees_the_whole_recording_whatever_the_bins() -> None:
     found = {
         dt_us: case_configuration(Case("nmnist", dt_us, "folder"), "window", "mnist", 80, 10, 0)
         for dt_us in (10_000, 25_000)
     }
     assert [f.model["decoder"]["tau_d"] for f in found.values()] == [31, 12]
-    paces = [(f.training.batch, f.training.learning_rate) for f in found.values()]
-    assert paces == [(16, 1e-3), (8, 3e-3)]
+    assert {f.training.batch for f in found.values()} == {8}
 
 
 def test_purity_by_hand() -> None:
