@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamvdib.commands.options import counted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map-steps-b", type=int, nargs="+", default=[10])
     parser.add_argument("--again", action="store_true", help="also runs that are done")
     parser.add_argument("--report", action="store_true", help="only report what is done")
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
+    parser.add_argument("--threads", type=counted, default=1, help="of the processor (%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -6,15 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from streamvdib.commands.options import counted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
     parser.add_argument("--recording", type=Path, required=True, help="AEDAT4 with APS frames")
     parser.add_argument("--out", type=Path, default=Path("runs/davis"))
-    parser.add_argument("--loops", type=int, default=10)
+    parser.add_argument("--loops", type=counted, default=10)
     parser.add_argument("--steps-per-frame", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
+    parser.add_argument("--threads", type=counted, default=1, help="of the processor (%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 import itertools
 from pathlib import Path
 
+from streamvdib.commands.options import counted
+
 ENCODINGS = ["rate", "ttfs"]
 DECODINGS = ["window", "rate"]
 
@@ -14,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
     parser.add_argument("--mnist", type=Path, required=True, help="folder of the MNIST IDX files")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"))
-    parser.add_argument("--examples", type=int, default=100_000, help="of pathwise")
+    parser.add_argument("--examples", type=counted, default=100_000, help="of pathwise")
     parser.add_argument("--score-examples", type=int, default=20_000, help="of score")
     parser.add_argument(
         "--paper-examples", type=int, default=3_000,
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decodings", nargs="+", choices=DECODINGS, default=DECODINGS, help="window is VDIB's"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
+    parser.add_argument("--threads", type=counted, default=1, help="of the processor (%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:

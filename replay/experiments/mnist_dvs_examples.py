@@ -84,6 +84,11 @@ class MNISTDVSExamples:
             raise ConfigurationError(
                 f"the source must be one of {', '.join(SOURCES)}; got {source!r}"
             )
+        if source == "simulated" and not 0 <= n_validation < n_train:
+            raise ConfigurationError(
+                f"n_train must be more than the {n_validation} recordings kept back for "
+                f"validation; got {n_train}"
+            )
         self.seed, self.dropout = seed, dropout
         self.n_steps = DURATION_US[source] // dt_us
         digits = read_digits(mnist, "train")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamvdib.commands.options import counted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
@@ -12,10 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/nmnist-online"))
     parser.add_argument("--estimator", default="pathwise", help="pathwise or score")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--passes", type=int, default=10)
+    parser.add_argument("--passes", type=counted, default=10)
     parser.add_argument("--limit", type=int, help="use only so many recordings")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
+    parser.add_argument("--threads", type=counted, default=1, help="of the processor (%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:

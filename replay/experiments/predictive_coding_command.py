@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamvdib.commands.options import counted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The experiment's arguments."""
     parser.add_argument("--out", type=Path, default=Path("runs/predictive-coding"))
-    parser.add_argument("--sequences", type=int, default=6_000, help="of T = 100, per trial")
-    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--sequences", type=counted, default=6_000, help="of T = 100, per trial")
+    parser.add_argument("--trials", type=counted, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (%(default)s)")
+    parser.add_argument("--threads", type=counted, default=1, help="of the processor (%(default)s)")
 
 
 def execute(arguments: argparse.Namespace) -> int:

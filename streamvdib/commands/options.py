@@ -19,6 +19,17 @@ DEFAULT_MODEL = "nmnist"
 Group = argparse._ActionsContainer  # a parser, or one of its groups
 
 
+def counted(text: str) -> int:
+    """The type of options that count something there must be at least one of."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more; got {text!r}")
+    return number
+
+
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that choose the model and fit the sensor to it."""
     group = parser.add_argument_group("model and geometry")

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from streamvdib.commands.options import counted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
@@ -14,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="begin again instead of resuming a checkpoint there"
     )
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
+    parser.add_argument("--threads", type=counted, default=1, help="of the processor (1)")
     parser.add_argument("--seed", type=int, help="instead of the configuration's")
-    parser.add_argument("--examples", type=int, help="instead of the configuration's")
+    parser.add_argument("--examples", type=counted, help="instead of the configuration's")
     parser.add_argument(
         "--data", action="append", default=[], metavar="KEY=VALUE",
         help="set an option of [data], such as folder=PATH",

@@ -87,6 +87,16 @@ class Configuration:
     rule: Rule
     training: Schedule
 
+    def __post_init__(self) -> None:
+        check_kind("name", "str", self.name)
+        check_kind("seed", "int", self.seed)
+        if self.seed < 0:
+            raise ConfigurationError(f"seed must be 0 or more; got {self.seed}")
+        if not self.name or Path(self.name).name != self.name:
+            raise ConfigurationError(
+                f"name must be that of a file, without a folder; got {self.name!r}"
+            )
+
     def settings(self) -> Settings:
         """Optimisers and rates for ``LearnerState``."""
         training = self.training
@@ -119,16 +129,10 @@ def configuration_from(table: Mapping[str, Any]) -> Configuration:
     known = {"name", "seed", "data", "model", "rule", "training"}
     if odd := sorted(set(table) - known):
         raise ConfigurationError(f"a training knows {sorted(known)}; got also {odd}")
-    name, seed = table.get("name", "model"), table.get("seed", 0)
-    _check_kind("name", "str", name)
-    _check_kind("seed", "int", seed)
-    if seed < 0:
-        raise ConfigurationError(f"seed must be 0 or more; got {seed}")
-    if not name or Path(name).name != name:
-        raise ConfigurationError(f"name must be that of a file, without a folder; got {name!r}")
+    name = table.get("name", "model")
     configuration = Configuration(
         name,
-        seed,
+        table.get("seed", 0),
         _table("[data]", required(table, "data", "a training")),
         {"name": name} | dict(_table("[model]", required(table, "model", "a training"))),
         rule_from(table.get("rule", {})),
@@ -156,7 +160,7 @@ def _filled(kind: type[T], table: Mapping[str, Any], what: str) -> T:
     if odd := sorted(set(_table(f"[{what}]", table)) - set(known)):
         raise ConfigurationError(f"[{what}] knows {sorted(known)}; got also {odd}")
     for name, value in table.items():
-        _check_kind(f"{name} of [{what}]", known[name], value)
+        check_kind(f"{name} of [{what}]", known[name], value)
     return kind(**table)
 
 
@@ -166,7 +170,7 @@ def _table(name: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _check_kind(name: str, kind: str, value: Any) -> None:
+def check_kind(name: str, kind: str, value: Any) -> None:
     """Raise ``ConfigurationError`` where a value is of no kind in ``KINDS`` that it must be."""
     if kind not in KINDS:
         return

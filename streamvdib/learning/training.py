@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from streamvdib.errors import CheckpointError
+from streamvdib.errors import CheckpointError, SinkError
 from streamvdib.learning.batch import BatchLearner, decode_sequences
 from streamvdib.learning.configuration import Configuration
 from streamvdib.learning.curve import forget_after
@@ -49,7 +49,10 @@ class Training:
         self.done = 0  # examples
         self.seconds = 0.0  # of training so far, over all sittings
         self.smooth: dict[str, float] = {}
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"a training requires a folder to write to; {error}") from None
 
     @property
     def model(self) -> Model:

@@ -7,6 +7,7 @@ live in ``streamvdib.replay`` and are named here by string: the library does not
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from streamvdib.errors import ConfigurationError
 from streamvdib.learning.batch import Batch
+from streamvdib.learning.configuration import check_kind
 
 Decode = Callable[[Tensor, list[int]], tuple[Tensor, Tensor]]
 
@@ -49,10 +51,12 @@ def make_examples(kind: str, seed: int, options: Mapping[str, Any]) -> Examples:
     if kind not in DATA:
         raise ConfigurationError(f"the kind of data must be one of {', '.join(DATA)}; got {kind!r}")
     module_name, class_name = DATA[kind].split(":")
+    maker = getattr(importlib.import_module(module_name), class_name)
+    known = inspect.signature(maker).parameters
+    for name in options.keys() & known.keys():
+        check_kind(f"{name} of [data]", str(known[name].annotation), options[name])
     try:
-        examples: Examples = getattr(importlib.import_module(module_name), class_name)(
-            seed=seed, **options
-        )
+        examples: Examples = maker(seed=seed, **options)
     except TypeError as error:
         raise ConfigurationError(f"the options of data {kind!r} are wrong: {error}") from None
     return examples

@@ -172,6 +172,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         ({"rule": {"estimatr": "score"}}, "estimatr"),
         ({"data": {"kind": "cats"}}, "mnist"),
         ({"data": {"kind": "predictive-coding", "lags": 3}}, "options of data"),
+        ({"data": {"kind": "predictive-coding", "lag": "x"}}, "lag of .data. must be a whole"),
         ({"training": {"examples": 0}}, "at least 1"),
         ({"training": {"schedule": "sawtooth"}}, "sawtooth"),
         ({"training": {"batch": "many"}}, "batch of .training. must be a whole number"),

@@ -63,6 +63,37 @@ def test_train_writes_a_model_and_goes_on_when_called_again(
     assert main(["train", str(path), "--out", str(out), "--fresh", "--seed", "4"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "x.toml", "--threads", "0"], "--threads: must be a whole number of 1 or more"),
+        (["reproduce", "predictive-coding", "--trials", "x"], "--trials: must be a whole number"),
+        (["reproduce", "mnist-dvs", "--mnist", "x", "--recordings", "0"], "requires recordings"),
+        (["reproduce", "mnist-dvs", "--mnist", "x", "--recordings", "50"],
+         "n_train must be more than the 50 recordings kept back"),
+    ],
+)  # fmt: skip
+def test_what_would_learn_nothing_is_told(
+    tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    try:
+        code = main([*words, *out])
+    except SystemExit as stopped:  # argparse
+        code = int(stopped.code or 0)
+    assert code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_training_without_a_folder_to_write_to_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(CONFIGURATION)
+    assert main(["train", str(path), "--out", str(path / "inside")]) == 2
+    assert "requires a folder to write to" in capsys.readouterr().err
+
+
 def test_train_names_a_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tmp_path / "none.toml")]) == 2
     assert "none.toml must be a TOML file" in capsys.readouterr().err
