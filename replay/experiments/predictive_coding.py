@@ -130,7 +130,7 @@ def reproduce_predictive_coding(
         "one test sequence of T = 1,000 each; mean and standard deviation. Inputs 20, readout 10, "
         "softmax decoder, prior Bern(0.2). Beta is that of eq. 8, with both terms summed over "
         "time and neurons in nats. MSE is between the 20 lines lit at t + lag and their decoded "
-        "probabilities. Guessing gives an accuracy of about 0.01.\n\n"
+        "probabilities. Guessing the likeliest pair gives an accuracy of 0.005.\n\n"
         + "\n\n".join(_section(results, sweep, title) for sweep, title in SECTIONS)
         + "\n\n![figure](predictive-coding.png)"
     )
@@ -246,12 +246,14 @@ def _section(results: list[dict[str, Any]], sweep: str, title: str) -> str:
 
 def _draw(path: Path, results: list[dict[str, Any]]) -> None:
     plt = pyplot()
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6))
+    figure, axes = plt.subplots(2, 3, figsize=(13, 6))
     panels = (
         ("lag", "accuracy", axes[0, 0]),
         ("lag", "mse", axes[1, 0]),
         ("beta", "spike_rate", axes[0, 1]),
         ("beta", "accuracy", axes[1, 1]),
+        ("tau_e", "accuracy", axes[0, 2]),
+        ("tau_d", "accuracy", axes[1, 2]),
     )
     for sweep, name, axis in panels:
         chosen = [r for r in results if r["sweep"] == sweep]
