@@ -27,6 +27,7 @@ from streamvdib.backends.compilation import (
     unsigned,
 )
 from streamvdib.backends.numba_currents import add_rows
+from streamvdib.backends.numba_draws import logistic
 from streamvdib.backends.numba_sums import add_scaled_rows
 
 COLUMNS = unsigned(128)  # of a layer's outputs that many lanes work on together
@@ -126,3 +127,20 @@ def rectified_layer(hidden: Floats, weights: Floats, bias: Floats, output: Float
             for row in range(k, k + count):
                 for i in range(whole, width):
                     result[i] += scales[row] * flat[places[row] + i]
+
+
+@compiled
+def fill_means(parameters: Floats, is_logistic: bool, frames: Floats) -> None:
+    """The mean of every pixel: sigma(a) where pixels are on or off, else a itself.
+
+    Args:
+        parameters: natural parameters a, (n,).
+        is_logistic: which of both.
+        frames: the result, (n,), float32.
+    """
+    if is_logistic:
+        for i in range(unsigned(len(parameters))):
+            frames[i] = logistic(parameters[i])
+    else:
+        for i in range(unsigned(len(parameters))):
+            frames[i] = parameters[i]

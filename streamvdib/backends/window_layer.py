@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from streamvdib.backends.numba_decoder import decode_window, rectified_layer
+from streamvdib.backends.numba_decoder import decode_window, fill_means, rectified_layer
 from streamvdib.decoders.linear import LinearDecoder
 from streamvdib.decoders.mlp import MLPDecoder
+from streamvdib.likelihoods import Bernoulli, Gaussian
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
 
@@ -85,23 +86,27 @@ class WindowDecoding:
         self.outputs: list[Floats] = [
             np.empty((n_lanes, len(rows.bias)), rows.bias.dtype) for rows in self.layers
         ]
-        self._seen: SpikeArray = np.empty(0, np.uint8)  # what the outputs are of
+        self._seen = b""  # the ring that the outputs are of
         self._oldest = 0
         self.ends = np.zeros(n_lanes + 1, np.int64)  # of the lanes' lists of spikes in one step
         self.active = np.empty(n_lanes * window.ring.shape[2], np.int32)
 
     def __call__(self) -> Floats:
         """Estimates of every lane, (n_lanes, *output_shape)."""
-        shape = self.model.decoder_shape.output_shape
+        shape, parameters = self.model.decoder_shape.output_shape, self.parameters()
+        likelihood = self.model.likelihood
+        if isinstance(likelihood, (Bernoulli, Gaussian)):
+            frames: Floats = np.empty((len(parameters), *shape), np.float32)
+            is_logistic = isinstance(likelihood, Bernoulli)
+            fill_means(parameters.reshape(-1), is_logistic, frames.reshape(-1))
+            return frames
         with torch.inference_mode():
-            parameters = torch.from_numpy(self.parameters()).view(-1, *shape)
-            estimate: Tensor = self.model.likelihood.estimate(parameters).float()
-        frames: Floats = estimate.numpy()
-        return frames.copy() if np.shares_memory(frames, self.outputs[-1]) else frames
+            estimate: Tensor = likelihood.estimate(torch.from_numpy(parameters).view(-1, *shape))
+        return estimate.float().numpy()
 
     def weights_changed(self) -> None:
         """See ``Decoding``."""
-        self._seen = self._seen[:0]
+        self._seen = b""
         for rows in self.layers:
             rows.is_stale = True
 
@@ -110,9 +115,10 @@ class WindowDecoding:
         changed = [rows.refresh() for rows in self.layers]
         first, oldest = self.layers[0], self.window.n_pushed % self.window.tau_d
         ring = self.window.ring
-        if not any(changed) and oldest == self._oldest and np.array_equal(ring, self._seen):
+        seen = ring.tobytes()  # a copy and a comparison of bytes take less than one of arrays
+        if not any(changed) and oldest == self._oldest and seen == self._seen:
             return self.outputs[-1]
-        self._seen, self._oldest = ring.copy(), oldest
+        self._seen, self._oldest = seen, oldest
         decode_window(
             ring.reshape(-1),
             ring.shape[2],
