@@ -19,6 +19,7 @@ from streamvdib.backends.compilation import (
     Bytes,
     Floats,
     Integers,
+    Keys,
     Size,
     compiled,
     eight_bytes,
@@ -26,9 +27,8 @@ from streamvdib.backends.compilation import (
     trailing_zeros,
     unsigned,
 )
-from streamvdib.backends.numba_currents import add_rows
 from streamvdib.backends.numba_draws import logistic
-from streamvdib.backends.numba_sums import add_scaled_rows
+from streamvdib.backends.numba_sums import add_plain_rows, add_scaled_rows
 
 COLUMNS = unsigned(128)  # of a layer's outputs that many lanes work on together
 THREE, SEVEN, EIGHT, BYTE = unsigned(3), unsigned(7), unsigned(8), unsigned(255)
@@ -44,7 +44,7 @@ def decode_window(
     bias: Floats,
     hidden: Floats,
     ends: Integers,
-    active: Integers,
+    active: Keys,
 ) -> None:
     """First layer for every lane.
 
@@ -57,7 +57,7 @@ def decode_window(
         bias: (n_hidden,).
         hidden: the result, (n_lanes * n_hidden,).
         ends: working array, (n_lanes + 1,), zeros.
-        active: working array, (n_lanes * n_neurons,).
+        active: working array, (n_lanes * n_neurons + 1,), uint64.
     """
     n_lanes, n_hidden = unsigned(len(ends) - 1), unsigned(len(bias))
     n_spikes = n_lanes * unsigned(n_neurons)
@@ -71,31 +71,37 @@ def decode_window(
         n_active = ZERO
         for lane in range(n_lanes):
             start = first + lane * unsigned(n_neurons)
-            n_active = _list_spikes(ring, start, unsigned(n_neurons), active, n_active)
+            n_active = _list_rows(ring, start, unsigned(n_neurons), n_hidden, active, n_active)
             ends[lane + ONE] = n_active
         row = ZERO if is_rate else age * unsigned(n_neurons) * n_hidden
         for low in range(ZERO, n_hidden, n_columns):
             width = min(n_columns, n_hidden - low)
             for lane in range(n_lanes):
-                add_rows(
-                    weights, row + low, n_hidden, width, active, ends[lane], ends[lane + ONE],
-                    hidden, lane * n_hidden + low,
-                )  # fmt: skip
+                count = unsigned(ends[lane + ONE] - ends[lane])
+                target, whole = lane * n_hidden + low, width & ~SEVEN
+                add_plain_rows(
+                    hidden, target, whole, count, active[ends[lane] :], weights, row + low
+                )
+                for k in range(ends[lane], ends[lane + ONE]):
+                    for i in range(whole, width):
+                        hidden[target + i] += weights[row + low + active[k] + i]
 
 
 @part
-def _list_spikes(ring: Bytes, first: Size, n_neurons: Size, active: Integers, place: Size) -> Size:
-    """Append the numbers of the neurons that spike, eight looked at at once; the list's end."""
+def _list_rows(
+    ring: Bytes, first: Size, n_neurons: Size, width: Size, rows: Keys, place: Size
+) -> Size:
+    """Append where the rows of the neurons that spike begin, eight looked at at once."""
     n_whole = n_neurons & ~SEVEN
     for low in range(ZERO, n_whole, EIGHT):
         word = eight_bytes(ring, first + low)
         while word != ZERO:
             byte = trailing_zeros(word) >> THREE
-            active[place] = low + byte
+            rows[place] = (low + byte) * width
             place += ONE
             word &= ~(BYTE << (byte << THREE))
     for neuron in range(n_whole, n_neurons):
-        active[place] = neuron
+        rows[place] = neuron * width
         place += unsigned(ring[first + neuron] != 0)
     return place
 

@@ -89,7 +89,7 @@ class WindowDecoding:
         self._seen = b""  # the ring that the outputs are of
         self._oldest = 0
         self.ends = np.zeros(n_lanes + 1, np.int64)  # of the lanes' lists of spikes in one step
-        self.active = np.empty(n_lanes * window.ring.shape[2], np.int32)
+        self.active = np.empty(n_lanes * window.ring.shape[2] + 1, np.uint64)
 
     def __call__(self) -> Floats:
         """Estimates of every lane, (n_lanes, *output_shape)."""
