@@ -88,9 +88,8 @@ def _summing(width: int, stored: Any, widen: Widen) -> Any:
             element = number if stored is None else stored
             align = number.get_abi_size(context.target_data)
             first, stride, scales = arguments[1:4]
-            total = cgutils.alloca_once_value(
-                builder, ir.Constant(ir.VectorType(number, width), None)
-            )
+            nothing = ir.Constant(ir.VectorType(number, width), None)
+            total: Any = cgutils.alloca_once_value(builder, nothing)  # type: ignore[no-untyped-call]
             factors = None
             if widen is _from_int8:
                 factors = builder.load(address(data(0), number, scales, width), align=align)

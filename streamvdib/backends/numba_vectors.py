@@ -105,7 +105,8 @@ def vector_kernel(body: Callable[[Places], None], arrays: str) -> Any:
                 letter: context.make_array(array)(context, builder, argument).data
                 for letter, array, argument in zip("mct", signature.args, arguments, strict=False)
             }
-            firsts, numbers = (cgutils.unpack_tuple(builder, arguments[k]) for k in (3, 4))
+            unpack: Any = cgutils.unpack_tuple
+            firsts, numbers = (unpack(builder, arguments[k]) for k in (3, 4))
             element = context.get_data_type(memory.dtype)
             alignment = element.get_abi_size(context.target_data)
             zero, step = (ir.Constant(arguments[5].type, n) for n in (0, WIDTH))
