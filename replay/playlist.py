@@ -143,6 +143,7 @@ class Playlist:
         """Play ``entries``, of one sensor."""
         if not entries:
             raise ConfigurationError("a playlist must hold a recording; got none")
+        self.names = [entry.name for entry in entries]
         self._entries = entries
         self._order = order or Order()
         self._open: EventSource | None = entries[0].open()

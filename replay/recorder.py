@@ -151,6 +151,19 @@ class Recorder:
             self._error = self._error or error
 
 
+def free_name(path: str | os.PathLike[str]) -> Path:
+    """``path``, or the first of ``street-2.es``, ``street-3.es`` ... if it holds something already.
+
+    So neither what an earlier run recorded is lost, nor the recording that is being decoded.
+    """
+    first = file = Path(path)
+    number = 1
+    while file.is_file() and file.stat().st_size > 0:
+        number += 1
+        file = first.with_stem(f"{first.stem}-{number}")
+    return file
+
+
 class RecordedSource:
     """Another source whose packets are recorded as they pass. Memory: the recorder's."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from contextlib import closing
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from streamvdib.commands.options import add_format_options, format_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..pace import PacedSource
     from ..playlist import Playlist
     from ..republish import Publisher
@@ -120,9 +123,22 @@ def _publisher(arguments: argparse.Namespace, playlist: Playlist) -> Publisher:
     from ..writers.publishing import FilePublisher
 
     if _is_file(arguments.to_uri):
+        _refuse_own_file(arguments.to_uri, playlist.names)
         size = playlist.sensor_size
         return FilePublisher(arguments.to_uri, size, zero_time=arguments.zero_time)
     return open_publisher(arguments.to_uri, playlist.sensor_size, zero_time=arguments.zero_time)
+
+
+def _refuse_own_file(target: str, names: Iterable[str]) -> None:
+    """A recording must not be written over while it is read."""
+    from streamvdib.errors import ConfigurationError
+
+    for name in names:
+        if os.path.exists(target) and os.path.exists(name) and os.path.samefile(target, name):
+            raise ConfigurationError(
+                f"{target}: a recording must be written to another file than the one that is "
+                "played; it is the same. Choose another name"
+            )
 
 
 def _report(source: PacedSource, publisher: Publisher, seconds: float, fate: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from streamvdib.commands.options import format_options, sensor_size
@@ -24,7 +25,11 @@ def add_intake_arguments(parser: argparse.ArgumentParser) -> None:
         "--filter", metavar="LIST", help="such as hot,baf=2000,roi=10:20:100:80,polarity=on"
     )
     group.add_argument("--speed", default="max", help="of a recording: a factor, or max")
-    group.add_argument("--record", metavar="FILE", help="write the raw events beside decoding")
+    group.add_argument(
+        "--record",
+        metavar="FILE",
+        help="write the raw events beside decoding; if FILE holds something, to FILE-2 and so on",
+    )
     group.add_argument(
         "--status", action="store_true", help="events/s, queue, drops and lag on standard error"
     )
@@ -61,9 +66,10 @@ def open_intake(arguments: argparse.Namespace, uri: str, index: int = 0) -> Even
         source = WatchedSource(source)
     if arguments.record:
         recorder: Any = importlib.import_module(RECORDER)
-        source = recorder.RecordedSource(
-            source, recorder.Recorder(arguments.record, source.sensor_size)
-        )
+        path = recorder.free_name(arguments.record)
+        if str(path) != arguments.record:
+            sys.stderr.write(f"streamvdib: {arguments.record} is kept; recording to {path}\n")
+        source = recorder.RecordedSource(source, recorder.Recorder(path, source.sensor_size))
     if arguments.filter:
         source = FilteredSource(source, parse_filters(arguments.filter, source.sensor_size))
     if speed is not None and not source.is_live:

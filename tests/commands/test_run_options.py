@@ -55,6 +55,32 @@ def test_a_recording_made_beside_a_run_holds_the_same_events(
     assert frames_in(tmp_path / "a") == frames_in(tmp_path / "b")
 
 
+def test_an_earlier_recording_is_kept_and_told(
+    tmp_path: Path, model: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", recording, "--model", model, *SIZE, "--quiet", "--record"]
+    path = tmp_path / "a.csv"
+    path.touch()  # nothing is lost with an empty file
+    for name in ("a.csv", "a-2.csv", "a-3.csv"):
+        assert main([*words, str(path)]) == EXIT_OK
+        told = f"{path} is kept; recording to {tmp_path / name}" in capsys.readouterr().err
+        assert told is (name != "a.csv")
+    contents = {(tmp_path / name).read_bytes() for name in ("a.csv", "a-2.csv", "a-3.csv")}
+    assert len(contents) == 1
+    assert len(contents.pop()) > 400
+
+
+def test_the_recording_that_is_decoded_is_never_written_over(
+    tmp_path: Path, model: str, recording: str
+) -> None:
+    before = Path(recording).read_bytes()
+    words = ["run", recording, "--model", model, *SIZE, "--quiet", "--record", recording]
+    assert main(words) == EXIT_OK
+    assert Path(recording).read_bytes() == before
+    again = np.concatenate([p.events for p in open_source(tmp_path / "seven-2.txt")])
+    assert len(again) == 400
+
+
 def test_columns_of_a_text_file_are_named_by_an_option(
     tmp_path: Path, model: str, recording: str
 ) -> None:

@@ -209,3 +209,23 @@ def test_a_dv_port_that_is_taken_is_refused(tools: Any) -> None:
         taken.listen()
         with pytest.raises(SinkError, match="must be free"):
             open_publisher(f"dv://127.0.0.1:{taken.getsockname()[1]}", tools.size)
+
+
+def test_a_recording_is_not_converted_onto_itself(
+    tools: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own name, by a link to it, and in a folder."""
+    from streamvdib.cli import main
+
+    path = tmp_path / "a.es"
+    writer = open_writer(path, tools.size)
+    writer.write(EventPacket(tools.some_events(30), 1 << 40))
+    writer.close()
+    before = path.read_bytes()
+    link = tmp_path / "elsewhere" / "b.es"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    for source, target in ((path, path), (path, link), (tmp_path, path)):
+        assert main(["replay", str(source), "--to-uri", str(target)]) == 2
+        assert "another file than the one that is played" in capsys.readouterr().err
+        assert path.read_bytes() == before
