@@ -80,15 +80,6 @@ class Factors(NamedTuple):
 
 
 @part
-def add_scaled(
-    target: Floats, start: Size, width: Size, n: Size, factors: Factors, source: Floats,
-    column: Size,
-) -> None:  # fmt: skip
-    """Add ``n`` scaled rows, ``factors.scales`` and ``factors.places``, to the target."""
-    add_scaled_rows(target, start, width, n, factors.scales, factors.places, source, column)
-
-
-@part
 def add_to_parameters(
     network: Network, row: Plan, ring: Plan, factors: Factors, first: Size, last: Size,
     change: float,
@@ -102,7 +93,10 @@ def add_to_parameters(
             n = _list_rows(factors, rows, sums, row[N_PADDED], first, last)
             for k in range(n):
                 factors.scales[k] = change
-            add_scaled(network.constants, target, row[N_PADDED], n, factors, factors.values, ZERO)
+            add_scaled_rows(
+                network.constants, target, row[N_PADDED], n, factors.scales, factors.places,
+                factors.values, ZERO,
+            )  # fmt: skip
 
 
 @part

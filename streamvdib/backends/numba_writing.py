@@ -22,7 +22,6 @@ from streamvdib.backends.numba_factors import (
     N_PAST,
     SIGNALS,
     Factors,
-    add_scaled,
 )
 from streamvdib.backends.numba_plan import (
     KERNELS,
@@ -36,7 +35,7 @@ from streamvdib.backends.numba_plan import (
     WEIGHTS,
     Plan,
 )
-from streamvdib.backends.numba_sums import add_plain_rows
+from streamvdib.backends.numba_sums import add_plain_rows, add_scaled_rows
 
 WORD = unsigned(64)
 ALL = ~ZERO
@@ -73,6 +72,7 @@ def _fill(
     """Every h_t, oldest first, over a range of columns."""
     tau, n_padded, n_slots = row[TAU], row[N_PADDED], unsigned(len(factors.coefficients))
     kernel, signals, target = row[KERNELS] + basis * tau, ring[SIGNALS], ZERO
+    values = factors.values
     for step in range(oldest, last):
         n, begin = ZERO, max(step, first)
         slot = begin % n_slots
@@ -83,7 +83,9 @@ def _fill(
             slot = slot + ONE if slot + ONE < n_slots else ZERO
         for i in range(width):
             factors.held[target + i] = 0
-        add_scaled(factors.held, target, width, n, factors, factors.values, column)
+        add_scaled_rows(
+            factors.held, target, width, n, factors.scales, factors.places, values, column
+        )
         target += width
 
 
