@@ -164,7 +164,8 @@ def open_publisher(uri: str, sensor_size: SensorSize, *, zero_time: bool = False
         publisher: Publisher = module.open_event_publisher(uri, sensor_size)
         return publisher
     raise ConfigurationError(
-        f"--to-uri must begin with udp://, zmq://, dv:// or be stdout; got {uri}"
+        "--to-uri must begin with udp://, zmq://, dv://, be stdout, or name a file that ends in "
+        f"{', '.join(ENCODERS)}; got {uri}"
     )
 
 

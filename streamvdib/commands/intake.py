@@ -38,7 +38,7 @@ def add_intake_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_intake(arguments: argparse.Namespace, uri: str, index: int = 0) -> EventSource:
+def open_intake(arguments: argparse.Namespace, uri: str) -> EventSource:
     """The source of an address, recorded, then filtered, then paced, as the options say.
 
     Raises:
@@ -47,7 +47,7 @@ def open_intake(arguments: argparse.Namespace, uri: str, index: int = 0) -> Even
     from streamvdib.filters import FilteredSource, parse_filters
     from streamvdib.sources import open_source
 
-    if arguments.record and index > 0:
+    if arguments.record and len(arguments.sources) > 1:
         raise ConfigurationError("--record takes one source; got several. Run them one by one.")
     pace: Any = importlib.import_module(PACE)
     speed = pace.parse_speed(arguments.speed)
@@ -64,14 +64,15 @@ def open_intake(arguments: argparse.Namespace, uri: str, index: int = 0) -> Even
         from streamvdib.sources.watched import WatchedSource
 
         source = WatchedSource(source)
+    filters = parse_filters(arguments.filter or "", source.sensor_size)
     if arguments.record:
         recorder: Any = importlib.import_module(RECORDER)
         path = recorder.free_name(arguments.record)
         if str(path) != arguments.record:
             sys.stderr.write(f"streamvdib: {arguments.record} is kept; recording to {path}\n")
         source = recorder.RecordedSource(source, recorder.Recorder(path, source.sensor_size))
-    if arguments.filter:
-        source = FilteredSource(source, parse_filters(arguments.filter, source.sensor_size))
+    if filters:
+        source = FilteredSource(source, filters)
     if speed is not None and not source.is_live:
         source = pace.PacedSource(source, speed)
     return source

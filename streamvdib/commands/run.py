@@ -70,7 +70,7 @@ class Run:
         """Decode one source; return the model with what was learned from it."""
         from streamvdib.sinks import open_sink
 
-        source = open_intake(self.arguments, uri, index)
+        source = open_intake(self.arguments, uri)
         with closing(source):
             engine = make_engine(self.arguments, model, source.sensor_size, is_live=source.is_live)
             self.learning.attach(engine, uri)

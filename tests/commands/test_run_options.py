@@ -70,6 +70,16 @@ def test_an_earlier_recording_is_kept_and_told(
     assert len(contents.pop()) > 400
 
 
+def test_recording_several_sources_is_refused_before_any_is_decoded(
+    tmp_path: Path, model: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.csv"
+    words = ["run", recording, recording, "--model", model, *SIZE, "--record", str(path)]
+    assert main(words) == EXIT_USAGE
+    assert "--record takes one source; got several" in capsys.readouterr().err
+    assert not path.exists()
+
+
 def test_the_recording_that_is_decoded_is_never_written_over(
     tmp_path: Path, model: str, recording: str
 ) -> None:

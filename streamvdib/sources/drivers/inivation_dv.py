@@ -63,8 +63,9 @@ def open_driver(serial: str) -> Driver:
 
     try:
         camera = dv_processing.io.camera.open(serial) if serial else dv_processing.io.camera.open()
-    except (RuntimeError, IndexError, OSError) as error:  # an empty list of cameras is indexed
+    except (RuntimeError, IndexError, OSError) as error:
+        cause = "none was found" if isinstance(error, IndexError) else error  # of an empty list
         raise LiveSourceError(
-            f"inivation://{serial}: a camera must be plugged in and readable (udev rules); {error}"
+            f"inivation://{serial}: a camera must be plugged in and readable (udev rules); {cause}"
         ) from error
     return InivationDriver(camera)
