@@ -33,7 +33,7 @@ Integer = Any  # int64 in compiled code
 SLACK = 64
 _U4, _U8, _U15 = np.uint64(4), np.uint64(8), np.uint64(15)
 _BLOCK_BYTES = 1 << 16
-_HEADERS = np.array([[4, 34, 77, 24, 64, 64, 192], [4, 34, 77, 24, 96, 64, 130]], np.uint8)
+_HEADERS = (0xC04040184D2204, 0x824060184D2204)  # the first 7 bytes, the first one lowest
 _HEADER_BYTES = 7
 _numba_intrinsic: Any = intrinsic
 
@@ -153,8 +153,8 @@ def unpack_lz4(packed: Bytes, start: Integer, end: Integer, plain: Bytes) -> Int
     """
     if end - start < _HEADER_BYTES or end + SLACK > len(packed):
         return -1
-    header = packed[start : start + _HEADER_BYTES]
-    if not (header == _HEADERS[0]).all() and not (header == _HEADERS[1]).all():
+    header = np.int64(_load(packed, start) & np.uint64(0xFFFFFFFFFFFFFF))
+    if header != _HEADERS[0] and header != _HEADERS[1]:
         return -1
     n_plain: Integer = np.int64(0)
     at = start + _HEADER_BYTES
