@@ -86,11 +86,12 @@ class DelayedBackend:
             )
         spikes = np.empty(n_steps * sum(sizes), np.uint8)
         potentials = np.empty(n_steps * sum(sizes), inner.network.memory.dtype)
-        advance_learning(
+        arguments: tuple[Any, ...] = (
             *inner.network, *inner._scratch, *rings.factors, rings.products, rings.costs,
             rings.numbers, rings.counts, np.uint64(inner.step), inputs.offsets, inputs.indices,
             spikes, potentials,
         )  # fmt: skip
+        advance_learning(*arguments)
         inner.step += n_steps
         starts = [n_steps * sum(sizes[:index]) for index in range(len(sizes) + 1)]
 
