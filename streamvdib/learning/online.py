@@ -32,8 +32,8 @@ Target = npt.NDArray[np.float32]
 class OnlineLearner:
     """The ``Learner`` of a streaming engine.
 
-    Memory: ``LearnerState`` and ``Records`` of tau_d (or ``update_every``) steps and the layers'
-    tau_e; nothing grows with the stream.
+    Memory: ``LearnerState`` and ``Records`` of tau_d (or ``update_every``) steps, or what
+    the prior looks back to, and the layers' tau_e; nothing grows with the stream.
 
     Args:
         model: the engine's own; its decoder changes in place.
@@ -59,7 +59,8 @@ class OnlineLearner:
         self.state = LearnerState(model, settings, seed=seed)
         self._update_every, self.warm_up = update_every, warm_up
         self.n_credited = max(model.tau_d, update_every)
-        self.records = Records(model.encoder, self.n_credited + trace_steps(model), n_lanes)
+        n_reached = max(self.n_credited, update_every + settings.rule.prior.memory)
+        self.records = Records(model.encoder, n_reached + trace_steps(model), n_lanes)
         self.decoder_learning_rate = settings.rate_of_decoder
         self._learning_rate = settings.learning_rate
         self.is_paused = False

@@ -27,6 +27,10 @@ Parameters = Mapping[str, Tensor]
 class Prior(Protocol):
     """Constants of a prior; its learned parameters are a separate table of tensors."""
 
+    @property
+    def memory(self) -> int:
+        """How many steps before its own a logit looks at."""
+
     def initial_parameters(self, n_neurons: int) -> dict[str, Tensor]:
         """What is learned; empty where nothing is."""
 
@@ -47,6 +51,11 @@ class BernoulliPrior:
 
     def __post_init__(self) -> None:
         _check_rates(*(self.rate if isinstance(self.rate, tuple) else (self.rate,)))
+
+    @property
+    def memory(self) -> int:
+        """See ``Prior``."""
+        return 0
 
     def initial_parameters(self, n_neurons: int) -> dict[str, Tensor]:
         """See ``Prior``."""
@@ -70,6 +79,11 @@ class LearnedPrior:
 
     def __post_init__(self) -> None:
         _check_rates(self.rate)
+
+    @property
+    def memory(self) -> int:
+        """See ``Prior``."""
+        return 0
 
     def initial_parameters(self, n_neurons: int) -> dict[str, Tensor]:
         """See ``Prior``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,14 +86,15 @@ def test_a_rate_and_a_beta_set_while_running_hold_from_the_next_update_on() -> N
 
 @pytest.mark.parametrize("estimator", ["pathwise", "score"])
 @pytest.mark.parametrize("hidden", [(), (5,)])
+@pytest.mark.parametrize("prior", [{"kind": "bernoulli"}, {"kind": "autoregressive", "memory": 15}])
 def test_the_records_hold_all_that_the_oldest_credited_step_needs(
-    hidden: tuple[int, ...], estimator: str
+    prior: dict[str, Any], hidden: tuple[int, ...], estimator: str
 ) -> None:
-    """A longer memory changes no weight, also where the feedback response is the longest."""
+    """A longer record changes no weight, also where feedback or the prior looks back furthest."""
     weights = []
     for n_more in (0, 20):
         model = tiny_model(hidden, 3, tau_d=4, dtype=torch.float32)
-        learner = make_learner(model, estimator, update_every=2, learning_rate=0.05)
+        learner = make_learner(model, estimator, update_every=2, learning_rate=0.05, prior=prior)
         capacity = learner.records.capacity + n_more
         learner.records = Records(model.encoder, capacity, n_lanes=1)
         show(engine_with(learner, model), random_spikes(40, 1, 4).float())
