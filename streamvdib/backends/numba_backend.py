@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from streamvdib.backends import EncoderTrace, SpikeArray
-from streamvdib.backends.numba_encoder import OK, Network, Scratch, Watched, advance
+from streamvdib.backends.numba_encoder import OK, Watched, advance
+from streamvdib.backends.numba_neurons import Network, Scratch
 from streamvdib.backends.numba_plan import Layout, supports
 from streamvdib.backends.numba_state import read_state, write_state
 from streamvdib.encoder import Encoder, EncoderState, Weights

@@ -22,87 +22,40 @@ from streamvdib.backends.compilation import (
     Keys,
     Size,
     compiled,
-    eight_bytes,
-    inlined,
     part,
-    trailing_zeros,
     unsigned,
 )
-from streamvdib.backends.numba_currents import OUT_HEIGHT, OUT_WIDTH, scatter_kernels
-from streamvdib.backends.numba_draws import fill_draws, fill_draws_in_order, fire_at_random
-from streamvdib.backends.numba_filters import (
-    GROUP,
-    Filter,
-    integrate_exponentials,
-    respond,
-    wrapped,
+from streamvdib.backends.numba_filters import GROUP, wrapped
+from streamvdib.backends.numba_neurons import (
+    Network,
+    Scratch,
+    fill_currents,
+    fire,
+    integrate,
+    layer_filters,
+    leak_and_reset,
 )
 from streamvdib.backends.numba_plan import (
-    BIAS,
     CONNECTION,
     CONVOLUTION,
-    CURRENTS,
-    DENSE_BF16,
-    DENSE_INT8,
-    FEEDBACK_KERNELS,
-    FEEDBACK_N_TERMS,
-    FEEDBACK_POWERS,
-    FEEDBACK_SUFFIXES,
-    FEEDBACK_SUMS,
-    FEEDBACK_TAU,
-    FEEDBACK_TERMS,
-    FEEDBACK_WEIGHTS,
-    GEOMETRY,
     HARD_RESET,
-    KERNELS,
-    N_BASIS,
     N_INPUTS,
     N_NEURONS,
     N_PADDED,
-    N_TERMS,
     NEURON,
-    ORDER,
-    PAST_SPIKES,
     POTENTIALS,
-    POWERS,
-    SCALES,
-    STOCHASTIC,
-    SUFFIXES,
-    SUMS,
-    TAU,
-    TERMS,
-    WEIGHTS,
     Plan,
 )
-from streamvdib.backends.numba_rows import sum_bf16_rows, sum_int8_rows, sum_rows
-from streamvdib.backends.numba_vectors import WIDTH, Places, vector_kernel
+from streamvdib.backends.numba_spikes import (
+    copy_as_bytes,
+    list_rows,
+    write_potentials,
+    write_spikes,
+)
 
 OK, BAD_INDEX = 0, -1
 TWO = unsigned(2)
-VECTOR = unsigned(WIDTH)
 FEW_STEPS = unsigned(12)  # too few to bring a group's weights and rings into the cache for
-BF16_IN_FLOAT32, INT8_IN_FLOAT32 = unsigned(2), unsigned(4)
-SIDE_BY_SIDE, HIGHEST_BYTE = unsigned(0x0102040810204080), unsigned(56)
-WORD = unsigned(8)  # spikes that are looked at as one number
-
-
-class Network(NamedTuple):
-    """Plan, numbers and memory of an encoder (see ``numba_plan``)."""
-
-    plan: Plan
-    orders: Integers
-    constants: Floats
-    memory: Floats
-    keys: Keys  # (n_lanes,)
-
-
-class Scratch(NamedTuple):
-    """Working arrays, kept from call to call."""
-
-    draws: Floats  # float32, (widest layer,)
-    starts: Integers  # lists of a lane's spikes between layers, (2, n_rows)
-    ends: Integers  # (2, n_rows)
-    indices: Integers  # (2, n_rows * widest layer + 1)
 
 
 class Watched(NamedTuple):
@@ -217,7 +170,7 @@ def _advance_lane(
             side = layer % TWO
             starts, ends, every = scratch.starts[side], scratch.ends[side], ONE
             active = scratch.indices[side]
-            _list_rows(raster, n_rows, n_padded, starts, ends, active)
+            list_rows(raster, n_rows, n_padded, starts, ends, active)
 
 
 @part
@@ -256,252 +209,22 @@ def _advance_neurons(
         current = response.history + turn * response.n_basis * n_padded
         before = feedback.history + feedback_turn * n_padded
         spikes = feedback.history + wrapped(feedback_turn + ONE, feedback.tau) * n_padded
-        _fill_currents(network, row, low, high, active, start, end, current)
+        fill_currents(network, row, low, high, active, start, end, current)
         if row[NEURON] == HARD_RESET:
-            _leak_and_reset(network, row, low, high, current, potentials, before)
+            leak_and_reset(network, row, low, high, current, potentials, before)
         else:
-            _integrate(network, row, low, high, turn, feedback_turn, response, feedback, potentials)
-        _fire(network, scratch, row, lane, low, high, step + index, potentials, spikes)
+            integrate(network, row, low, high, turn, feedback_turn, response, feedback, potentials)
+        fire(network, scratch, row, lane, low, high, step + index, potentials, spikes)
         place = index * width
         if is_readout:
-            _write_spikes(memory, spikes, row, low, n_numbers, network.orders, target, place)
+            write_spikes(memory, spikes, row, low, n_numbers, network.orders, target, place)
         else:
-            _copy_as_bytes(memory, memory, target, (spikes + low, place + low), (), high - low)
+            copy_as_bytes(memory, memory, target, (spikes + low, place + low), (), high - low)
         if len(watched.spikes):
             place = written + index * n_lanes * row[N_NEURONS]
-            _write_spikes(
-                memory, spikes, row, low, n_numbers, network.orders, watched.spikes, place
-            )
-            _write_potentials(
+            write_spikes(memory, spikes, row, low, n_numbers, network.orders, watched.spikes, place)
+            write_potentials(
                 memory, potentials, row, low, n_numbers, network.orders, watched.potentials, place
             )
         turn = wrapped(turn + ONE, response.tau)
         feedback_turn = wrapped(feedback_turn + ONE, feedback.tau)
-
-
-@part
-def layer_filters(row: Plan, lane: Size) -> tuple[Filter, Filter]:
-    """Response and feedback response of a lane."""
-    n_padded = row[N_PADDED]
-    tau, n_basis, n_terms = row[TAU], row[N_BASIS], row[N_TERMS]
-    response = Filter(
-        tau, n_padded, n_basis, n_terms, row[KERNELS], row[TERMS], row[POWERS],
-        row[CURRENTS] + lane * tau * n_basis * n_padded,
-        row[SUMS] + lane * n_terms * n_padded,
-        row[SUFFIXES] + lane * max(n_terms, ONE) * tau * n_padded,
-    )  # fmt: skip
-    tau, n_terms = row[FEEDBACK_TAU], row[FEEDBACK_N_TERMS]
-    feedback = Filter(
-        tau, n_padded, ONE, n_terms,
-        row[FEEDBACK_KERNELS], row[FEEDBACK_TERMS], row[FEEDBACK_POWERS],
-        row[PAST_SPIKES] + lane * tau * n_padded,
-        row[FEEDBACK_SUMS] + lane * n_terms * n_padded,
-        row[FEEDBACK_SUFFIXES] + lane * max(n_terms, ONE) * tau * n_padded,
-    )  # fmt: skip
-    return response, feedback
-
-
-@part
-def fill_current(
-    network: Network, row: Plan, active: Integers, start: int, end: int, current: Size
-) -> None:
-    """Postsynaptic currents of one step, (n_basis, n_padded)."""
-    _fill_currents(network, row, ZERO, row[N_PADDED], active, start, end, current)
-
-
-@inlined
-def _fill_currents(
-    network: Network, row: Plan, low: Size, high: Size, active: Integers, start: int, end: int,
-    current: Size,
-) -> None:  # fmt: skip
-    n_basis, n_padded = row[N_BASIS], row[N_PADDED]
-    constants, memory = network.constants, network.memory
-    if row[CONNECTION] == CONVOLUTION:
-        geometry = row[GEOMETRY:]
-        channels = row[N_NEURONS] // (geometry[OUT_HEIGHT] * geometry[OUT_WIDTH])
-        scatter_kernels(
-            constants, row[WEIGHTS], n_basis, n_padded, channels, geometry,
-            active, start, end, memory, current,
-        )  # fmt: skip
-        return
-    for basis in range(n_basis):
-        shift, stride, scales = basis * n_padded + low, n_basis * n_padded, ZERO
-        target, width = current + shift, high - low
-        if row[CONNECTION] == DENSE_BF16:
-            first = row[WEIGHTS] * BF16_IN_FLOAT32 + shift
-            sum_bf16_rows(
-                constants, first, stride, scales, active, start, end, memory, target, width
-            )
-        elif row[CONNECTION] == DENSE_INT8:
-            first, scales = row[WEIGHTS] * INT8_IN_FLOAT32 + shift, row[SCALES] + shift
-            sum_int8_rows(
-                constants, first, stride, scales, active, start, end, memory, target, width
-            )
-        else:
-            first = row[WEIGHTS] + shift
-            sum_rows(constants, first, stride, scales, active, start, end, memory, target, width)
-
-
-@part
-def integrate(
-    network: Network, row: Plan, step: Size, response: Filter, feedback: Filter, potentials: Size
-) -> None:
-    """U = (alpha * I) + w_fb (beta * z) + bias of one step."""
-    turn, feedback_turn = step % response.tau, step % feedback.tau
-    _integrate(
-        network, row, ZERO, row[N_PADDED], turn, feedback_turn, response, feedback, potentials
-    )
-
-
-@inlined
-def _integrate(
-    network: Network, row: Plan, low: Size, high: Size, turn: Size, feedback_turn: Size,
-    response: Filter, feedback: Filter, potentials: Size,
-) -> None:  # fmt: skip
-    constants, memory = network.constants, network.memory
-    weights, bias = row[FEEDBACK_WEIGHTS], row[BIAS]
-    if response.n_terms == ONE and feedback.n_terms == ONE:
-        integrate_exponentials(
-            low, high, turn, feedback_turn, response, feedback, constants, weights, bias,
-            memory, potentials,
-        )  # fmt: skip
-        return
-    for i in range(low, high):
-        memory[potentials + i] = 0
-    respond(low, high, feedback_turn, feedback, constants, memory, potentials)
-    for i in range(low, high):
-        memory[potentials + i] = (
-            constants[weights + i] * memory[potentials + i] + constants[bias + i]
-        )
-    respond(low, high, turn, response, constants, memory, potentials)
-
-
-@inlined
-def _leak_and_reset(
-    network: Network, row: Plan, low: Size, high: Size, current: Size, potentials: Size,
-    before: Size,
-) -> None:  # fmt: skip
-    """V - V_th of leaky integrate-and-fire neurons that go back to zero when they spike."""
-    constants, memory, bias = network.constants, network.memory, row[BIAS]
-    decay, threshold = constants[row[FEEDBACK_KERNELS]], constants[row[FEEDBACK_KERNELS] + ONE]
-    for i in range(low, high):
-        keep = decay - decay * memory[before + i]
-        kept = (memory[potentials + i] + threshold) * keep
-        memory[potentials + i] = kept + memory[current + i] + (constants[bias + i] - threshold)
-
-
-@part
-def fire(
-    network: Network,
-    scratch: Scratch,
-    row: Plan,
-    lane: Size,
-    step: Size,
-    potentials: Size,
-    spikes: Size,
-) -> None:
-    """Spikes of one step from its potentials."""
-    _fire(network, scratch, row, lane, ZERO, row[N_PADDED], step, potentials, spikes)
-
-
-@inlined
-def _fire(
-    network: Network, scratch: Scratch, row: Plan, lane: Size, low: Size, high: Size, step: Size,
-    potentials: Size, spikes: Size,
-) -> None:  # fmt: skip
-    memory = network.memory
-    if row[NEURON] != STOCHASTIC:
-        _fire_over_threshold(
-            memory, memory, memory, (potentials + low, spikes + low), (), high - low
-        )
-        return
-    key = network.keys[lane]
-    if row[CONNECTION] == CONVOLUTION:
-        fill_draws_in_order(key, step, row[N_NEURONS], network.orders, row[ORDER], scratch.draws)
-    else:
-        fill_draws(key, step, low, high - low, scratch.draws)
-    fire_at_random(scratch.draws, high - low, memory, potentials + low, spikes + low)
-
-
-def _over_threshold(at: Places) -> None:
-    at.write(1, at.read(0).is_not_negative())
-
-
-def _as_bytes(at: Places) -> None:
-    at.write_bytes(1, at.read(0))
-
-
-_fire_over_threshold = vector_kernel(_over_threshold, "mm")
-_copy_as_bytes = vector_kernel(_as_bytes, "mt")
-
-
-@inlined
-def _write_spikes(
-    memory: Floats, spikes: Size, row: Plan, low: Size, n_numbers: Size, orders: Integers,
-    target: Bytes, place: Size,
-) -> None:  # fmt: skip
-    """Copy the spikes of a step, each to the neuron's own number."""
-    if row[CONNECTION] == CONVOLUTION:
-        for i in range(n_numbers):
-            target[place + unsigned(orders[row[ORDER] + i])] = memory[spikes + i] > 0
-        return
-    whole = n_numbers // VECTOR * VECTOR
-    _copy_as_bytes(memory, memory, target, (spikes + low, place + low), (), whole)
-    for i in range(low + whole, low + n_numbers):
-        target[place + i] = memory[spikes + i] > 0
-
-
-@inlined
-def _write_potentials(
-    memory: Floats, potentials: Size, row: Plan, low: Size, n_numbers: Size, orders: Integers,
-    target: Floats, place: Size,
-) -> None:  # fmt: skip
-    """Copy the potentials of a step, each to the neuron's own number."""
-    if row[CONNECTION] == CONVOLUTION:
-        for i in range(n_numbers):
-            target[place + unsigned(orders[row[ORDER] + i])] = memory[potentials + i]
-    else:
-        for i in range(low, low + n_numbers):
-            target[place + i] = memory[potentials + i]
-
-
-@part
-def _list_rows(
-    raster: Bytes, n_rows: Size, width: Size, starts: Integers, ends: Integers, indices: Integers
-) -> None:
-    """Lists of the neurons that spike in every row, found eight words of eight bytes at a time.
-
-    A product moves the lowest bits of a word's bytes side by side into its highest byte.
-    """
-    cursor = ZERO
-    for entry in range(n_rows):
-        starts[entry] = cursor
-        for low in range(ZERO, width, GROUP):
-            bits = ZERO
-            for shift in range(ZERO, min(GROUP, width - low), WORD):
-                word = eight_bytes(raster, entry * width + low + shift)
-                bits |= ((word * SIDE_BY_SIDE) >> HIGHEST_BYTE) << shift
-            while bits:
-                indices[cursor] = low + trailing_zeros(bits)
-                cursor += ONE
-                bits &= bits - ONE
-        ends[entry] = cursor
-
-
-@part
-def list_spikes(
-    memory: Floats, spikes: Size, n_neurons: Size, indices: Integers, side: int, cursor: Size
-) -> Size:
-    """Append the numbers of the neurons that spike to a list; its new end.
-
-    Eight silent neurons are passed over at once.
-    """
-    for low in range(ZERO, n_neurons, WORD):
-        total = memory[spikes + low]
-        for i in range(ONE, WORD):
-            total += memory[spikes + low + i]
-        if total > 0:
-            for i in range(low, min(low + WORD, n_neurons)):
-                indices[side, cursor] = i
-                cursor += unsigned(memory[spikes + i] > 0)
-    return cursor

@@ -24,15 +24,6 @@ from streamvdib.backends.compilation import (
     part,
     unsigned,
 )
-from streamvdib.backends.numba_encoder import (
-    Network,
-    Scratch,
-    fill_current,
-    fire,
-    integrate,
-    layer_filters,
-    list_spikes,
-)
 from streamvdib.backends.numba_factors import (
     LEARNS_FEEDBACK,
     N_PAST,
@@ -41,6 +32,14 @@ from streamvdib.backends.numba_factors import (
     PAIRS,
     Factors,
     remember,
+)
+from streamvdib.backends.numba_neurons import (
+    Network,
+    Scratch,
+    fill_currents,
+    fire,
+    integrate,
+    layer_filters,
 )
 from streamvdib.backends.numba_overlaps import correct_current, fill_trace_products, note_active
 from streamvdib.backends.numba_plan import (
@@ -52,6 +51,7 @@ from streamvdib.backends.numba_plan import (
     Plan,
 )
 from streamvdib.backends.numba_signals import fill_error, fill_products, fill_signals, information
+from streamvdib.backends.numba_spikes import list_spikes
 from streamvdib.backends.numba_updates import (
     EVERY_STEP,
     HOLDS,
@@ -198,18 +198,21 @@ def _advance_step(
     slot = now % unsigned(len(factors.coefficients))
     for layer in range(len(network.plan)):
         row, ring = network.plan[layer], factors.rings[layer]
-        n_neurons, memory = row[N_NEURONS], network.memory
+        n_neurons, n_padded, memory = row[N_NEURONS], row[N_PADDED], network.memory
         response, feedback = layer_filters(row, ZERO)
-        current = response.history + (step % response.tau) * response.n_basis * row[N_PADDED]
-        fired = feedback.history + ((step + ONE) % feedback.tau) * row[N_PADDED]
+        turn, feedback_turn = step % response.tau, step % feedback.tau
+        current = response.history + turn * response.n_basis * n_padded
+        fired = feedback.history + ((step + ONE) % feedback.tau) * n_padded
         note_active(row, ring, factors, now, active, start, end)
         if needs_norms:
             factors.norms[layer, slot] = fill_trace_products(network, row, ring, factors, now)
-        fill_current(network, row, active, start, end, current)
+        fill_currents(network, row, ZERO, n_padded, active, start, end, current)
         written = unsigned(counts[N_WRITTEN])
         correct_current(network, row, ring, factors, written, now, current)
-        integrate(network, row, step, response, feedback, row[POTENTIALS])
-        fire(network, scratch, row, ZERO, step, row[POTENTIALS], fired)
+        integrate(
+            network, row, ZERO, n_padded, turn, feedback_turn, response, feedback, row[POTENTIALS]
+        )
+        fire(network, scratch, row, ZERO, ZERO, n_padded, step, row[POTENTIALS], fired)
         active, start = scratch.indices[0], 0
         end = int(list_spikes(memory, fired, n_neurons, scratch.indices, 0, ZERO))
         if ring[LEARNS_FEEDBACK] == ONE:

@@ -25,7 +25,7 @@ from streamvdib.backends.compilation import (
     part,
     unsigned,
 )
-from streamvdib.backends.numba_encoder import Network
+from streamvdib.backends.numba_neurons import Network
 from streamvdib.backends.numba_plan import (
     BIAS,
     FEEDBACK_KERNELS,

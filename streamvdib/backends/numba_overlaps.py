@@ -23,7 +23,6 @@ from streamvdib.backends.compilation import (
     part,
     unsigned,
 )
-from streamvdib.backends.numba_encoder import Network
 from streamvdib.backends.numba_factors import (
     HISTORY,
     N_PAST,
@@ -34,6 +33,7 @@ from streamvdib.backends.numba_factors import (
     WORKING,
     Factors,
 )
+from streamvdib.backends.numba_neurons import Network
 from streamvdib.backends.numba_plan import KERNELS, N_BASIS, N_INPUTS, N_PADDED, TAU, Plan
 from streamvdib.backends.numba_sums import add_scaled_rows
 

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from streamvdib.backends.compilation import ONE, ZERO, Floats, Size, inlined, part, unsigned
 from streamvdib.backends.numba_draws import logistic
-from streamvdib.backends.numba_encoder import Network
 from streamvdib.backends.numba_factors import (
     BOXCAR,
     LEARNS_FEEDBACK,
@@ -34,6 +33,7 @@ from streamvdib.backends.numba_factors import (
     add_to_sums,
     fill_past,
 )
+from streamvdib.backends.numba_neurons import Network
 from streamvdib.backends.numba_plan import N_NEURONS, N_PADDED, POTENTIALS, Plan
 from streamvdib.backends.numba_sums import dot, prefetch_row
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from streamvdib.backends.compilation import Size, compiled, unsigned
-from streamvdib.backends.numba_encoder import Network, layer_filters
 from streamvdib.backends.numba_filters import rebuild
+from streamvdib.backends.numba_neurons import Network, layer_filters
 from streamvdib.backends.numba_plan import (
     CURRENTS,
     HARD_RESET,

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamvdib.backends.compilation import Size, part, unsigned
-from streamvdib.backends.numba_encoder import Network
 from streamvdib.backends.numba_factors import Factors, add_to_parameters
+from streamvdib.backends.numba_neurons import Network
 
 Numbers = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

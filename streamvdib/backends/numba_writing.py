@@ -15,7 +15,6 @@ costs one or two rows of numbers, whatever tau_e:
 from __future__ import annotations
 
 from streamvdib.backends.compilation import ONE, ZERO, Size, part, trailing_zeros, unsigned
-from streamvdib.backends.numba_encoder import Network
 from streamvdib.backends.numba_factors import (
     COLUMNS,
     HISTORY,
@@ -23,6 +22,7 @@ from streamvdib.backends.numba_factors import (
     SIGNALS,
     Factors,
 )
+from streamvdib.backends.numba_neurons import Network
 from streamvdib.backends.numba_plan import (
     KERNELS,
     N_BASIS,

@@ -1,0 +1,103 @@
+"""Spikes and potentials on their way out of the memory: copies, and lists of who spikes."""
+
+from __future__ import annotations
+
+from streamvdib.backends.compilation import (
+    ONE,
+    ZERO,
+    Bytes,
+    Floats,
+    Integers,
+    Size,
+    eight_bytes,
+    inlined,
+    part,
+    trailing_zeros,
+    unsigned,
+)
+from streamvdib.backends.numba_filters import GROUP
+from streamvdib.backends.numba_plan import CONNECTION, CONVOLUTION, ORDER, Plan
+from streamvdib.backends.numba_vectors import WIDTH, Places, vector_kernel
+
+VECTOR = unsigned(WIDTH)
+WORD = unsigned(8)  # spikes that are looked at as one number
+SIDE_BY_SIDE, HIGHEST_BYTE = unsigned(0x0102040810204080), unsigned(56)
+
+
+def _as_bytes(at: Places) -> None:
+    at.write_bytes(1, at.read(0))
+
+
+copy_as_bytes = vector_kernel(_as_bytes, "mt")
+
+
+@inlined
+def write_spikes(
+    memory: Floats, spikes: Size, row: Plan, low: Size, n_numbers: Size, orders: Integers,
+    target: Bytes, place: Size,
+) -> None:  # fmt: skip
+    """Copy the spikes of a step, each to the neuron's own number."""
+    if row[CONNECTION] == CONVOLUTION:
+        for i in range(n_numbers):
+            target[place + unsigned(orders[row[ORDER] + i])] = memory[spikes + i] > 0
+        return
+    whole = n_numbers // VECTOR * VECTOR
+    copy_as_bytes(memory, memory, target, (spikes + low, place + low), (), whole)
+    for i in range(low + whole, low + n_numbers):
+        target[place + i] = memory[spikes + i] > 0
+
+
+@inlined
+def write_potentials(
+    memory: Floats, potentials: Size, row: Plan, low: Size, n_numbers: Size, orders: Integers,
+    target: Floats, place: Size,
+) -> None:  # fmt: skip
+    """Copy the potentials of a step, each to the neuron's own number."""
+    if row[CONNECTION] == CONVOLUTION:
+        for i in range(n_numbers):
+            target[place + unsigned(orders[row[ORDER] + i])] = memory[potentials + i]
+    else:
+        for i in range(low, low + n_numbers):
+            target[place + i] = memory[potentials + i]
+
+
+@part
+def list_rows(
+    raster: Bytes, n_rows: Size, width: Size, starts: Integers, ends: Integers, indices: Integers
+) -> None:
+    """Lists of the neurons that spike in every row, found eight words of eight bytes at a time.
+
+    A product moves the lowest bits of a word's bytes side by side into its highest byte.
+    """
+    cursor = ZERO
+    for entry in range(n_rows):
+        starts[entry] = cursor
+        for low in range(ZERO, width, GROUP):
+            bits = ZERO
+            for shift in range(ZERO, min(GROUP, width - low), WORD):
+                word = eight_bytes(raster, entry * width + low + shift)
+                bits |= ((word * SIDE_BY_SIDE) >> HIGHEST_BYTE) << shift
+            while bits:
+                indices[cursor] = low + trailing_zeros(bits)
+                cursor += ONE
+                bits &= bits - ONE
+        ends[entry] = cursor
+
+
+@part
+def list_spikes(
+    memory: Floats, spikes: Size, n_neurons: Size, indices: Integers, side: int, cursor: Size
+) -> Size:
+    """Append the numbers of the neurons that spike to a list; its new end.
+
+    Eight silent neurons are passed over at once.
+    """
+    for low in range(ZERO, n_neurons, WORD):
+        total = memory[spikes + low]
+        for i in range(ONE, WORD):
+            total += memory[spikes + low + i]
+        if total > 0:
+            for i in range(low, min(low + WORD, n_neurons)):
+                indices[side, cursor] = i
+                cursor += unsigned(memory[spikes + i] > 0)
+    return cursor
