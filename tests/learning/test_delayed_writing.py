@@ -84,6 +84,6 @@ def run(engine: Engine, n_inputs: int) -> np.ndarray:
     """Spikes of the readout over all steps."""
     seen: list[np.ndarray] = []
     engine.observers.append(lambda _, spikes: seen.append(spikes.copy()))
-    rate = 0.4 if n_inputs < 100 else 0.6
+    rate = 0.4 if n_inputs < 100 else 0.9
     list(engine.run(input_steps(random_spikes(N_STEPS, 1, n_inputs, rate=rate).numpy())))
     return np.concatenate(seen)
