@@ -57,7 +57,11 @@ def compiled(function: Function) -> Function:
 
 
 def part(function: Function) -> Function:
-    """Compile for other compiled code only: without wrappers, it cannot be called from Python."""
+    """Compile for other compiled code only: without wrappers, it cannot be called from Python.
+
+    It does not count references (``_nrt``), which would take longer than a short part's work: the
+    arrays belong to the caller, and none may be made.
+    """
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
     return cast(Function, njit(nogil=True, error_model="numpy", **options)(function))
 
