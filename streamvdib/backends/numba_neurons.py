@@ -15,7 +15,7 @@ from streamvdib.backends.compilation import (
     part,
     unsigned,
 )
-from streamvdib.backends.numba_currents import OUT_HEIGHT, OUT_WIDTH, scatter_kernels
+from streamvdib.backends.numba_convolution import OUT_HEIGHT, OUT_WIDTH, scatter_kernels
 from streamvdib.backends.numba_draws import fill_draws, fill_draws_in_order, fire_at_random
 from streamvdib.backends.numba_filters import Filter, integrate_exponentials, respond
 from streamvdib.backends.numba_plan import (

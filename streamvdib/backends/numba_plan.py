@@ -52,7 +52,7 @@ Plan = npt.NDArray[np.uint64]  # (n_layers, N_FIELDS)
     POTENTIALS,  # (n_lanes, n_padded)
     ORDER,  # of a convolution, in the orders: the neurons' numbers for others, (n_neurons,)
     SCALES,  # of weights in int8: (n_basis, n_padded)
-    GEOMETRY,  # nine columns, see ``numba_currents``
+    GEOMETRY,  # nine columns, see ``numba_convolution``
 ) = range(29)
 N_FIELDS = GEOMETRY + 9
 

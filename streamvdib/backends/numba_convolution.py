@@ -1,14 +1,11 @@
-"""Postsynaptic currents from lists of active inputs: the cost follows the spikes.
+"""Postsynaptic currents of a convolution: every active input adds its kernel where it reaches.
 
-    I = sum of the weight rows of the active inputs, one after the other in ascending order
-
-The order of a sum is that of the list, so a current does not depend on how events were cut.
-Places in flat arrays are unsigned: numba would check signed ones for counting from the end.
+The order of a sum is that of the list of active inputs, so a current does not depend on how events
+were cut. Places in flat arrays are unsigned: numba would check signed ones for counting from the
+end.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -16,47 +13,6 @@ from streamvdib.backends.compilation import ONE, Floats, Integers, Keys, Size, p
 
 # Geometry of a convolution: the last columns of a layer's plan (see ``numba_plan``).
 CHANNELS, HEIGHT, WIDTH, CHANNELS_LAST, KERNEL, STRIDE, MARGIN, OUT_HEIGHT, OUT_WIDTH = range(9)
-
-
-@part
-def add_rows(
-    weights: Floats,
-    first_row: Size,
-    stride: Size,
-    width: Size,
-    indices: Integers,
-    start: int,
-    end: int,
-    memory: Floats,
-    target: Size,
-) -> None:
-    """Add ``width`` numbers of every row ``indices[start:end]``; rows begin ``stride`` apart."""
-    k = start
-    while k + 8 <= end:
-        a, b = _row(first_row, stride, indices[k]), _row(first_row, stride, indices[k + 1])
-        c, d = _row(first_row, stride, indices[k + 2]), _row(first_row, stride, indices[k + 3])
-        e, f = _row(first_row, stride, indices[k + 4]), _row(first_row, stride, indices[k + 5])
-        g, h = _row(first_row, stride, indices[k + 6]), _row(first_row, stride, indices[k + 7])
-        for i in range(width):
-            half = memory[target + i] + weights[a + i] + weights[b + i]
-            half = half + weights[c + i] + weights[d + i]
-            whole = half + weights[e + i] + weights[f + i]
-            memory[target + i] = whole + weights[g + i] + weights[h + i]
-        k += 8
-    while k + 2 <= end:
-        a, b = _row(first_row, stride, indices[k]), _row(first_row, stride, indices[k + 1])
-        for i in range(width):
-            memory[target + i] = memory[target + i] + weights[a + i] + weights[b + i]
-        k += 2
-    if k < end:
-        a = _row(first_row, stride, indices[k])
-        for i in range(width):
-            memory[target + i] += weights[a + i]
-
-
-@part
-def _row(first_row: Size, stride: Size, index: int) -> Any:
-    return first_row + unsigned(index) * stride
 
 
 @part
