@@ -52,6 +52,7 @@ from streamvdib.learning.delayed_demands import why_not_delayed, why_not_on
 from streamvdib.learning.feedback import feedback_name, initial_feedback
 from streamvdib.learning.learner_state import Settings, check_rate, check_sizes
 from streamvdib.learning.online import trace_steps
+from streamvdib.learning.running_rates import RunningRates
 from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
 from streamvdib.spike_window import SpikeWindow
@@ -61,7 +62,7 @@ BLOCK = 16  # K
 WEIGHT_CHECK_EVERY = 100  # calls of ``learn``
 
 
-class DelayedLearner:
+class DelayedLearner(RunningRates):
     """The ``Learner`` of one stream on a CPU.
 
     Memory: the factors of n_credited + K + decode_every steps, and what the decoder's optimiser
@@ -109,30 +110,13 @@ class DelayedLearner:
             if can_step(model, settings.decoder_optimiser)
             else DecoderStep(model, settings.decoder_optimiser)
         )
-        self.decoder_learning_rate = settings.rate_of_decoder
-        self._learning_rate = settings.learning_rate
+        super().__init__(settings)
         self._beta = settings.rule.beta
-        self.is_paused, self.n_calls = False, 0
+        self.n_calls = 0
         self.backend: DelayedBackend | None = None
         self._loss = math.nan
         self._on_trial = False  # updates are judged before they last
         self._rate = self._square = 0.0  # of the decoder's update that is on trial
-
-    @property
-    def paused(self) -> bool:
-        """Whether it only looks on."""
-        return self.is_paused
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the encoder, and of a decoder that was given no rate of its own; may be set."""
-        return self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
-        self._learning_rate = check_rate("learning_rate", rate)
-        if self.settings.decoder_learning_rate is None:
-            self.decoder_learning_rate = rate
 
     @property
     def beta(self) -> float:

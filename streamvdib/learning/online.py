@@ -19,8 +19,9 @@ from streamvdib.backends import EncoderTrace
 from streamvdib.encoder import LayerWeights, Weights
 from streamvdib.errors import CheckpointError, ConfigurationError, LearningError
 from streamvdib.learning.gradients import Span
-from streamvdib.learning.learner_state import LearnerState, Outcome, Settings, check_rate
+from streamvdib.learning.learner_state import LearnerState, Outcome, Settings
 from streamvdib.learning.records import Records
+from streamvdib.learning.running_rates import RunningRates
 from streamvdib.learning.sequence import srm_of
 from streamvdib.learning.target_gate import check_target
 from streamvdib.model import Model
@@ -29,7 +30,7 @@ from streamvdib.spike_window import SpikeWindow
 Target = npt.NDArray[np.float32]
 
 
-class OnlineLearner:
+class OnlineLearner(RunningRates):
     """The ``Learner`` of a streaming engine.
 
     Memory: ``LearnerState`` and ``Records`` of tau_d (or ``update_every``) steps, or what
@@ -61,9 +62,7 @@ class OnlineLearner:
         self.n_credited = max(model.tau_d, update_every)
         n_reached = max(self.n_credited, update_every + settings.rule.prior.memory)
         self.records = Records(model.encoder, n_reached + trace_steps(model), n_lanes)
-        self.decoder_learning_rate = settings.rate_of_decoder
-        self._learning_rate = settings.learning_rate
-        self.is_paused = False
+        super().__init__(settings)
         self.generation = 0  # updates so far
         self.last: Outcome | None = None
 
@@ -71,22 +70,6 @@ class OnlineLearner:
     def update_every(self) -> int:
         """Steps between updates."""
         return self._update_every
-
-    @property
-    def paused(self) -> bool:
-        """Whether it only looks on."""
-        return self.is_paused
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the encoder, and of a decoder that was given no rate of its own; may be set."""
-        return self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
-        self._learning_rate = check_rate("learning_rate", rate)
-        if self.state.settings.decoder_learning_rate is None:
-            self.decoder_learning_rate = rate
 
     @property
     def beta(self) -> float:
