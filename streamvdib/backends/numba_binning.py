@@ -9,10 +9,11 @@ for one another's bits.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from streamvdib.backends.binning_tables import GROUP_BITS
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
@@ -21,82 +22,17 @@ from streamvdib.backends.compilation import (
     Keys,
     Size,
     compiled,
+    inlined,
     part,
     set_bits,
     trailing_zeros,
     unsigned,
 )
-from streamvdib.geometry import Geometry
 
 THREE, SIX, LOW_SIX, EIGHT = unsigned(3), unsigned(6), unsigned(63), unsigned(8)
 FOUR = unsigned(4)
 ALL_TOUCHED = unsigned(0x0101010101010101)
-GROUP_BITS = 512  # eight words, whose eight bytes are looked at as one number
-NOWHERE = -(1 << 60)
 SLACK = 8  # indices are written four at a time
-
-
-class ActiveMap(NamedTuple):
-    """Which targets are active in the open step. Memory: 9 bits per 8 targets."""
-
-    words: Keys  # input i of a lane is bit i % 64 of the lane's word i / 64, uint64
-    touched: Bytes  # 1 where a word may not be zero
-    groups: Keys  # the same bytes, eight at a time
-
-
-def group_count(n_inputs: int) -> int:
-    """Groups of eight words that a lane's inputs fill."""
-    return -(-n_inputs // GROUP_BITS)
-
-
-def empty_map(n_lanes: int, n_inputs: int) -> ActiveMap:
-    """A map in which nothing is active."""
-    groups = np.zeros(n_lanes * group_count(n_inputs), np.uint64)
-    return ActiveMap(np.zeros(8 * len(groups), np.uint64), groups.view(np.uint8), groups)
-
-
-class PixelPlaces(NamedTuple):
-    """Places in the map of every pixel, as a sum of a part for its row and one for its column.
-
-    Tiles form a grid, so the place of a pixel in a tile is such a sum: two tables of a few hundred
-    numbers instead of one that does not fit the cache. Overlapping tiles give several.
-    """
-
-    columns: Integers  # (tiles across a pixel lies in, width), int64; NOWHERE fills up
-    rows: Integers  # (tiles down a pixel lies in, height)
-    channels: Integers  # added for OFF and ON, (2,): a product would be branched upon, at random
-    is_plain: bool  # whether a pixel's place is y * width + x: the whole sensor, one channel
-
-
-def pixel_places(geometry: Geometry) -> PixelPlaces:
-    """The tables of a geometry."""
-    channels, height, width = geometry.input_shape
-    lane_bits = group_count(channels * height * width) * GROUP_BITS
-    tops = sorted({top for top, _ in geometry.corners})
-    lefts = sorted({left for _, left in geometry.corners})
-    box, area = geometry.crop, geometry.area
-    row = (np.arange(geometry.sensor.height) - box.y) // geometry.downsample
-    column = (np.arange(geometry.sensor.width) - box.x) // geometry.downsample
-    columns = _axis_places(column, area[1], lefts, width, lane_bits, 1)
-    rows = _axis_places(row, area[0], tops, height, lane_bits * len(lefts), width)
-    across, down = np.arange(len(column)), np.arange(len(row)) * len(column)
-    return PixelPlaces(
-        columns,
-        rows,
-        np.array([0, height * width if channels == 2 else 0]),
-        channels == 1 and np.array_equal(columns, [across]) and np.array_equal(rows, [down]),
-    )
-
-
-def _axis_places(
-    pixels: Integers, n_pixels: int, starts: list[int], size: int, per_tile: int, per_pixel: int
-) -> Integers:
-    inside = (pixels >= 0) & (pixels < n_pixels)
-    within = pixels[:, None] - np.array(starts)
-    hit = inside[:, None] & (within >= 0) & (within < size)
-    places = np.where(hit, np.arange(len(starts)) * per_tile + within * per_pixel, NOWHERE)
-    n_kept = max(1, int(hit.sum(axis=1).max()))
-    return np.ascontiguousarray(np.sort(places, axis=1)[:, ::-1][:, :n_kept].T).astype(np.int64)
 
 
 @compiled
@@ -143,12 +79,12 @@ def bin_events(
         start_us: time at which the first step begins.
         dt_us: length of a step.
         n_steps: steps to complete.
-        columns: see ``PixelPlaces``.
-        rows: see ``PixelPlaces``.
-        channels: see ``PixelPlaces``.
-        is_plain: see ``PixelPlaces``.
+        columns: see ``binning_tables.PixelPlaces``.
+        rows: see ``binning_tables.PixelPlaces``.
+        channels: see ``binning_tables.PixelPlaces``.
+        is_plain: see ``binning_tables.PixelPlaces``.
         n_inputs: input lines of a lane.
-        words: of an ``ActiveMap`` in which nothing is active; the same afterwards.
+        words: of a ``binning_tables.ActiveMap`` in which nothing is active; the same afterwards.
         touched: of the map.
         groups: of the map.
         places: working array, for the places of some events.
@@ -261,10 +197,7 @@ def _mark_plain(
             places[n_read] = y * width + x
             n_read += ONE
         for k in range(n_read):
-            place = unsigned(places[k])
-            word = place >> SIX
-            words[word] |= ONE << (place & LOW_SIX)
-            touched[word] = 1
+            _activate(unsigned(places[k]), words, touched)
         index += n_read
     return index
 
@@ -277,11 +210,15 @@ def _set(places: Integers, n_places: Size, words: Keys, touched: Bytes) -> int:
         if places[k] < 0:
             n_nowhere += 1
             continue
-        place = unsigned(places[k])
-        word = place >> SIX
-        words[word] |= ONE << (place & LOW_SIX)
-        touched[word] = 1
+        _activate(unsigned(places[k]), words, touched)
     return n_nowhere
+
+
+@inlined
+def _activate(place: Size, words: Keys, touched: Bytes) -> None:
+    word = place >> SIX
+    words[word] |= ONE << (place & LOW_SIX)
+    touched[word] = 1
 
 
 @part

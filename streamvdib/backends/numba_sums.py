@@ -137,7 +137,7 @@ def _add(
                 begin = builder.gep(source, [builder.load(builder.gep(places, [row]))])
                 scale = None
                 if scales is not None:
-                    scale = _spread(builder, builder.load(builder.gep(scales, [row])))
+                    scale = spread(builder, builder.load(builder.gep(scales, [row])))
                 for total, offset in zip(sums, offsets, strict=True):
                     value = _load(builder, begin, offset)
                     value = value if scale is None else builder.fmul(scale, value)
@@ -184,14 +184,12 @@ def _size(number: Any) -> int:
     return 4 if isinstance(number, ir.FloatType) else 8
 
 
-def _spread(builder: Any, number: Any) -> Any:
-    """Eight times the same number."""
-    vector, index = ir.VectorType(number.type, WIDTH), ir.IntType(32)
+def spread(builder: Any, number: Any, count: int = WIDTH) -> Any:
+    """A vector of ``count`` times the same number."""
+    vector, index = ir.VectorType(number.type, count), ir.IntType(32)
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, index(0))
     nothing = ir.Constant(vector, ir.Undefined)
-    return builder.shuffle_vector(
-        one, nothing, ir.Constant(ir.VectorType(index, WIDTH), [0] * WIDTH)
-    )
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(index, count), None))
 
 
 def _folded(builder: Any, numbers: list[Any]) -> Any:

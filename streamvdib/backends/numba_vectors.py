@@ -15,6 +15,7 @@ from numba import types
 from numba.core import cgutils
 
 from streamvdib.backends.compilation import numba_intrinsic
+from streamvdib.backends.numba_sums import spread
 
 WIDTH = 16  # one vector of AVX-512, two of AVX2, four of NEON, of float32
 Value = Any  # of LLVM
@@ -56,11 +57,8 @@ class Places:
 
     def scalar(self, which: int) -> Vector:
         """A number that is the same for every neuron."""
-        builder, number = self._builder, self._scalars[which]
-        undefined = ir.Constant(self._vector, ir.Undefined)
-        first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
-        return Vector(builder, builder.shuffle_vector(first, first, zeros))
+        builder = self._builder
+        return Vector(builder, spread(builder, self._scalars[which], WIDTH))
 
     def write(self, place: int, vector: Vector) -> None:
         """Write numbers."""

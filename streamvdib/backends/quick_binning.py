@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streamvdib.backends.numba_binning import (
-    SLACK,
-    are_ordinary,
-    bin_events,
-    empty_map,
-    pixel_places,
-)
+from streamvdib.backends.binning_tables import empty_map, pixel_places
+from streamvdib.backends.numba_binning import SLACK, are_ordinary, bin_events
 from streamvdib.events import EventPacket
 from streamvdib.input_steps import InputSteps
 
