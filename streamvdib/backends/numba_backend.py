@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from streamvdib.backends import EncoderTrace, SpikeArray
-from streamvdib.backends.numba_encoder import OK, Watched, advance
+from streamvdib.backends.numba_encoder import OK, advance
+from streamvdib.backends.numba_exponentials import Watched
 from streamvdib.backends.numba_neurons import Network, Scratch
 from streamvdib.backends.numba_plan import Layout, supports
 from streamvdib.backends.numba_state import read_state, write_state
@@ -27,6 +28,7 @@ from streamvdib.randomness import lane_keys
 __all__ = ["NumbaBackend", "supports"]
 
 SCRATCH_SPIKES = 1 << 18
+ROOM = 64  # what lists of spikes may write past their end
 NUMBER_TYPES: dict[torch.dtype, npt.DTypeLike] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
@@ -65,9 +67,10 @@ class NumbaBackend:
             self.layout.empty_memory(number),
             _unsigned(lane_keys(seed, n_lanes)),
         )
-        self._scratch = _scratch(self.layout)
+        self._scratch = _scratch(self.layout, number)
         n_rows = self._scratch.starts.shape[1]
-        self._raster = np.zeros(n_rows * self.layout.n_padded, np.uint8)
+        n_words = -(-self.layout.n_padded // 64)
+        self._raster = np.zeros(n_rows * n_words * 8, np.uint8)
         self._unwatched = Watched(np.zeros(0, np.uint8), np.zeros(0, number))
         self._n_outputs = encoder.n_outputs
         self.set_weights(weights)
@@ -133,15 +136,15 @@ class NumbaBackend:
         self.layout.fill_weights(self.network.constants, weights)
 
 
-def _scratch(layout: Layout) -> Scratch:
+def _scratch(layout: Layout, number: npt.DTypeLike) -> Scratch:
     widest = layout.n_padded
     n_rows = max(1, SCRATCH_SPIKES // widest)
     n_sides = min(2, len(layout.plan))
     return Scratch(
-        np.zeros(widest, np.float32),
+        np.zeros(widest, number),
         np.zeros((n_sides, n_rows), np.int64),
         np.zeros((n_sides, n_rows), np.int64),
-        np.zeros((n_sides, n_rows * widest + 1), np.int32),
+        np.zeros((n_sides, n_rows * widest + ROOM), np.int32),
     )
 
 

@@ -10,10 +10,13 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.extending import overload
 
 from streamvdib.backends.compilation import (
+    ZERO,
     Floats,
     Integers,
     Size,
@@ -21,16 +24,16 @@ from streamvdib.backends.compilation import (
     float64_of_bits,
     forced,
     inlined,
+    numba_intrinsic,
     part,
     unsigned,
 )
+from streamvdib.backends.numba_sums import spread
+from streamvdib.backends.numba_vectors import WIDTH, Places, Vector, vector_kernel
 
 HALF = np.uint64(32)
-HALF_AND_ONE = np.uint64(33)
-LOW_HALF = np.uint64((1 << 32) - 1)
-LOW_BITS = np.uint64(40)
-STEP_BITS = np.uint64(24)
-DRAW_UNIT = np.float32(1.0 / (1 << 24))
+LOW_BITS, STEP_BITS = 40, 24
+DRAW_UNIT = 1.0 / (1 << 24)
 
 ROUNDING_32 = np.float32(1.5 * 2**23)  # adding it rounds to a whole number
 ROUNDING_64 = np.float64(1.5 * 2**52)
@@ -53,28 +56,63 @@ def draw_word(counter: Any, key: Any) -> Any:
     """Four rounds of "squares" (arXiv:2004.06278): 24 random bits as a uint64."""
     y = counter * key
     z = y + key
-    x = _square(y) + y
+    x = y * y + y
     x = (x >> HALF) | (x << HALF)
-    x = _square(x) + z
+    x = x * x + z
     x = (x >> HALF) | (x << HALF)
-    x = _square(x) + y
+    x = x * x + y
     x = (x >> HALF) | (x << HALF)
-    return (_square(x) + z) >> LOW_BITS
+    return (x * x + z) >> np.uint64(LOW_BITS)
 
 
-@inlined
-def _square(x: Any) -> Any:
-    """Square of a uint64 by products of 32 bits: before AVX-512 vectors have no others."""
-    low = x & LOW_HALF
-    return low * low + ((low * (x >> HALF)) << HALF_AND_ONE)
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def fill_draws(
+    typing_context: Any, key: Any, step: Any, low: Any, n_neurons: Any, draws: Any  # noqa: ARG001
+) -> Any:  # fmt: skip
+    """Uniform draws in [0, 1) of neurons low, low + 1, ... at a step, into an array of numbers.
 
+    ``n_neurons`` is a multiple of ``WIDTH``. As ``draw_word``, written as vectors.
+    """
 
-@forced
-def fill_draws(key: Size, step: Size, low: Size, n_neurons: Size, draws: Floats) -> None:
-    """Uniform draws in [0, 1) of neurons low, low + 1, ... at a step, into a float32 array."""
-    first = (step << STEP_BITS) + low
-    for place in range(n_neurons):
-        draws[place] = np.float32(np.int32(draw_word(first + place, key))) * DRAW_UNIT
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        key, step, low, n_neurons = arguments[:4]
+        array = context.make_array(signature.args[4])(context, builder, arguments[4])
+        words, number = ir.VectorType(ir.IntType(64), WIDTH), array.data.type.pointee
+
+        def all_of(value: int) -> Any:
+            return ir.Constant(words, [value] * WIDTH)
+
+        def round_of(x: Any, added: Any) -> Any:
+            return builder.add(builder.mul(x, x), added)
+
+        def halves_changed(x: Any) -> Any:
+            """A rotation by 32, as a shuffle: CPUs have another unit for those."""
+            halves = ir.VectorType(ir.IntType(32), 2 * WIDTH)
+            mask = ir.Constant(halves, [place ^ 1 for place in range(2 * WIDTH)])
+            x = builder.bitcast(x, halves)
+            return builder.bitcast(builder.shuffle_vector(x, x, mask), words)
+
+        keys = spread(builder, key, WIDTH)
+        first = builder.mul(builder.add(builder.shl(step, step.type(STEP_BITS)), low), key)
+        side_by_side = builder.mul(keys, ir.Constant(words, list(range(WIDTH))))
+        zero, width = n_neurons.type(0), n_neurons.type(WIDTH)
+        with cgutils.for_range_slice(builder, zero, n_neurons, width, inc=True) as (i, _):
+            here = spread(builder, builder.add(first, builder.mul(i, key)), WIDTH)
+            y = builder.add(here, side_by_side)
+            z = builder.add(y, keys)
+            x = halves_changed(round_of(y, y))
+            x = halves_changed(round_of(x, z))
+            x = halves_changed(round_of(x, y))
+            bits = builder.lshr(round_of(x, z), all_of(LOW_BITS))
+            whole = builder.trunc(bits, ir.VectorType(ir.IntType(32), WIDTH))
+            unit = spread(builder, number(DRAW_UNIT), WIDTH)
+            vector = ir.VectorType(number, WIDTH)
+            place = builder.bitcast(builder.gep(array.data, [i]), vector.as_pointer())
+            uniform = builder.fmul(builder.sitofp(whole, vector), unit)
+            builder.store(uniform, place, align=number.get_abi_size(context.target_data))
+        return context.get_dummy_value()
+
+    return types.void(key, step, low, n_neurons, draws), generate
 
 
 @part
@@ -82,10 +120,10 @@ def fill_draws_in_order(
     key: Size, step: Size, n_neurons: Size, orders: Integers, order: Size, draws: Floats
 ) -> None:
     """The same where ``orders`` says which neuron is in which place."""
-    first = step << STEP_BITS
+    first = step << np.uint64(STEP_BITS)
     for place in range(n_neurons):
         neuron = unsigned(orders[order + place])
-        draws[place] = np.float32(np.int32(draw_word(first + neuron, key))) * DRAW_UNIT
+        draws[place] = np.int32(draw_word(first + neuron, key)) * DRAW_UNIT
 
 
 @inlined
@@ -131,10 +169,46 @@ def _logistic(x: Any) -> Any:
     return logistic64
 
 
+def _exponential(x: Vector) -> Vector:
+    """exp(x) as above; x from -87 or -700 on, and infinite past the largest number."""
+    rounding, per_ln2, high, low, taylor, bits = (
+        (ROUNDING_32, PER_LN2_32, LN2_HIGH_32, LN2_LOW_32, TAYLOR_32, 23)
+        if x.is_single
+        else (ROUNDING_64, PER_LN2_64, LN2_HIGH_64, LN2_LOW_64, TAYLOR_64, 52)
+    )
+    rounded = x * per_ln2 + rounding
+    power = rounded - rounding
+    r = (x - power * high) - power * low
+    series = r * taylor[-1] + taylor[-2]
+    for coefficient in taylor[-3::-1]:
+        series = series * r + coefficient
+    return series * rounded.power_of_two(bits)
+
+
+def spikes_at_random(potentials: Vector, draws: Vector) -> Vector:
+    """1 where a draw is below sigma(u), else 0.
+
+    u < 1 / (1 + e) is u (1 + e) < 1, without a division.
+    """
+    lowest, highest = (-87.0, 89.0) if potentials.is_single else (-700.0, 710.0)
+    against = _exponential((-potentials).between(lowest, highest)) + 1.0
+    return (draws * against).is_below(1.0)
+
+
+def _fire(at: Places) -> None:
+    draws, potentials, spikes = range(3)
+    at.write(spikes, spikes_at_random(at.read(potentials), at.read(draws)))
+
+
+_fire_vectors = vector_kernel(_fire, "tmm")
+
+
 @forced
 def fire_at_random(
     draws: Floats, n_neurons: Size, memory: Floats, potentials: Size, spikes: Size
 ) -> None:
-    """Spikes with probability sigma(u): 1 where the draw is smaller, else 0."""
-    for i in range(n_neurons):
-        memory[spikes + i] = draws[i] < logistic(memory[potentials + i])
+    """Spikes with probability sigma(u): 1 where the draw is smaller, else 0.
+
+    ``n_neurons`` is a multiple of ``WIDTH``; draws are numbers of the memory's type.
+    """
+    _fire_vectors(memory, memory, draws, (ZERO, potentials, spikes), (), n_neurons)

@@ -9,8 +9,6 @@ fit them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from streamvdib.backends.compilation import (
@@ -25,6 +23,7 @@ from streamvdib.backends.compilation import (
     part,
     unsigned,
 )
+from streamvdib.backends.numba_exponentials import Watched, advance_exponentials, is_exponential
 from streamvdib.backends.numba_filters import GROUP, wrapped
 from streamvdib.backends.numba_neurons import (
     Network,
@@ -47,22 +46,16 @@ from streamvdib.backends.numba_plan import (
     Plan,
 )
 from streamvdib.backends.numba_spikes import (
-    copy_as_bytes,
+    copy_as_bits,
+    end_bits,
     list_rows,
     write_potentials,
     write_spikes,
 )
 
 OK, BAD_INDEX = 0, -1
-TWO = unsigned(2)
-FEW_STEPS = unsigned(12)  # too few to bring a group's weights and rings into the cache for
-
-
-class Watched(NamedTuple):
-    """Where to write what every layer did; arrays without elements where nobody watches."""
-
-    spikes: Bytes  # layer after layer, each (n_steps, n_lanes, n_neurons)
-    potentials: Floats
+FEW_STEPS = unsigned(4)  # too few to look up for every group what does not change
+TWO, EIGHT = unsigned(2), unsigned(8)
 
 
 @compiled
@@ -107,7 +100,7 @@ def _advance(
     Args:
         network: its memory changes.
         scratch: working arrays.
-        raster: takes the spikes of a hidden layer, (rows of the scratch * widest layer,).
+        raster: takes the spikes of a hidden layer, a bit each: rows of whole words of 64.
         step: number of the first step, uint64.
         offsets: of the lists of active inputs, (n_steps * n_lanes + 1,).
         indices: active inputs.
@@ -152,25 +145,30 @@ def _advance_lane(
     for layer in range(n_layers):
         row, is_readout = plan[layer], layer == n_layers - ONE
         n_neurons, n_padded = row[N_NEURONS], row[N_PADDED]
-        target, width = raster, n_padded
+        target, width = raster, (n_padded + GROUP - ONE) // GROUP * EIGHT
         if is_readout:
             target, width = result[(first * n_lanes + lane) * n_neurons :], n_lanes * n_neurons
-        n_together = n_padded
-        if row[CONNECTION] != CONVOLUTION and n_rows >= FEW_STEPS:
-            n_together = GROUP
+        by_groups = n_rows >= FEW_STEPS and row[CONNECTION] != CONVOLUTION
+        n_together = GROUP if by_groups else n_padded
         for low in range(ZERO, n_padded, n_together):
             high = min(low + n_together, n_padded)
-            _advance_neurons(
-                network, scratch, row, lane, low, high, step + first, n_rows,
-                starts, ends, every, active, is_readout, target, width,
-                watched, written + (first * n_lanes + lane) * n_neurons,
-            )  # fmt: skip
+            place = written + (first * n_lanes + lane) * n_neurons
+            if by_groups and is_exponential(row):
+                advance_exponentials(
+                    network, scratch, row, lane, low, high, step + first, n_rows,
+                    starts, ends, every, active, is_readout, target, width, watched, place,
+                )  # fmt: skip
+            else:
+                _advance_neurons(
+                    network, scratch, row, lane, low, high, step + first, n_rows,
+                    starts, ends, every, active, is_readout, target, width, watched, place,
+                )  # fmt: skip
         written += n_chunk * n_lanes * n_neurons
         if not is_readout:
             side = layer % TWO
             starts, ends, every = scratch.starts[side], scratch.ends[side], ONE
             active = scratch.indices[side]
-            list_rows(raster, n_rows, n_padded, starts, ends, active)
+            list_rows(raster, n_rows, width * EIGHT, starts, ends, active)
 
 
 @part
@@ -196,8 +194,8 @@ def _advance_neurons(
     """Neurons low to high of one layer and lane over the ``n_rows`` steps from ``step`` on.
 
     Their lists of active inputs begin and end at every so-manieth of ``starts`` and ``ends``.
-    ``target`` takes their spikes, rows of ``width``: a readout's under the neurons' own numbers,
-    others' as they lie. What is watched begins at ``written``.
+    ``target`` takes their spikes, rows of ``width`` bytes: a readout's under the neurons' own
+    numbers, a byte each, others' as they lie, a bit each. What is watched begins at ``written``.
     """
     n_lanes, n_padded = unsigned(len(network.keys)), row[N_PADDED]
     response, feedback = layer_filters(row, lane)
@@ -219,7 +217,9 @@ def _advance_neurons(
         if is_readout:
             write_spikes(memory, spikes, row, low, n_numbers, network.orders, target, place)
         else:
-            copy_as_bytes(memory, memory, target, (spikes + low, place + low), (), high - low)
+            bits, count = place + low // EIGHT, high - low
+            copy_as_bits(memory, memory, target, (spikes + low, bits), (), count)
+            end_bits(target, bits, count)
         if len(watched.spikes):
             place = written + index * n_lanes * row[N_NEURONS]
             write_spikes(memory, spikes, row, low, n_numbers, network.orders, watched.spikes, place)

@@ -22,6 +22,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
@@ -29,11 +33,14 @@ from streamvdib.backends.compilation import (
     Size,
     forced,
     inlined,
+    numba_intrinsic,
     part,
     unsigned,
 )
-from streamvdib.backends.numba_vectors import Places, vector_kernel
+from streamvdib.backends.numba_sums import spread
+from streamvdib.backends.numba_vectors import WIDTH, Places, Vector, vector_kernel
 
+VECTOR = unsigned(WIDTH)
 GROUP = unsigned(64)  # neurons that are advanced together: blocks of each group begin together
 
 
@@ -124,7 +131,7 @@ def integrate_exponentials(
         power_2, sums_2, source_2, suffix_2 = _open_step(
             feedback_turn, ZERO, first, count, feedback, constants, memory
         )
-        _add_exponentials(
+        add_exponentials(
             memory, constants, constants,
             (sums, source, suffix, sums_2, source_2, suffix_2, weights + first, bias + first,
              result + first),
@@ -133,7 +140,7 @@ def integrate_exponentials(
         )  # fmt: skip
 
 
-def _exponentials(at: Places) -> None:
+def exponentials(at: Places) -> Vector:
     """Both sums, and the potential: places and scalars in the order of the call above."""
     sums, source, suffix, sums_2, source_2, suffix_2, weight, bias, result = range(9)
     decay, coefficient, power, decay_2, coefficient_2, power_2 = map(at.scalar, range(6))
@@ -145,15 +152,10 @@ def _exponentials(at: Places) -> None:
     at.write(sums, total)
     at.write(sums_2, total_2)
     at.write(result, potential)
+    return potential
 
 
-def _weighted(at: Places) -> None:
-    """T_p = a^(tau_e-1-p) J_p + T_{p+1}."""
-    at.write(2, at.scalar(0) * at.read(0) + at.read(1))
-
-
-_add_exponentials = vector_kernel(_exponentials, "mmmmmmccm")
-_add_weighted = vector_kernel(_weighted, "mmm")
+add_exponentials = vector_kernel(exponentials, "mmmmmmccm")
 
 
 @forced
@@ -185,6 +187,23 @@ def _open_step(
     return power, sums, source, suffix
 
 
+@part
+def open_block(
+    turn: Size, first: Size, count: Size, response: Filter, constants: Floats, memory: Floats
+) -> None:
+    """Close the block before the step of row ``turn``, of the first exponential, and begin anew."""
+    _close_block(turn, ZERO, ONE, first, count, response, constants, memory)
+    for i in range(count):
+        memory[response.sums + first + i] = 0
+
+
+@inlined
+def following(place: Size, tau: Size) -> Any:
+    """The next place of a ring."""
+    place += ONE
+    return ZERO if place == tau else place
+
+
 @inlined
 def wrapped(place: Size, tau: Size) -> Any:
     """Remainder of a place by tau, without a division where the place is below 2 tau."""
@@ -208,17 +227,74 @@ def _close_block(
 ) -> None:
     """T_p of the block of tau steps before the one of row ``turn``, for p from tau - 1 to ``last``.
 
-    The block's step p lies in row turn + p.
+    The block's step p lies in row turn + p; T_0 to T_{last-1} stay as they are, T_tau is zero.
     """
     tau, n_neurons = response.tau, response.n_neurons
     powers = response.powers + term * (tau + ONE)
-    suffixes = response.suffixes + term * tau * n_neurons + first
-    for back in range(tau - last):
-        p = tau - ONE - back
-        power = constants[powers + back]
-        source = response.history + wrapped(turn + p, tau) * n_neurons + first
-        later, target = suffixes + wrapped(p + ONE, tau) * n_neurons, suffixes + p * n_neurons
-        _add_weighted(memory, constants, constants, (source, later, target), (power,), count)
+    history, suffixes = response.history, response.suffixes + term * tau * n_neurons
+    done = ZERO
+    while done + GROUP <= count:
+        _sum_suffixes_of_group(
+            memory, constants, powers, history + first + done, suffixes + first + done,
+            turn, last, tau, n_neurons,
+        )  # fmt: skip
+        done += GROUP
+    while done < count:
+        _sum_suffixes_of_vector(
+            memory, constants, powers, history + first + done, suffixes + first + done,
+            turn, last, tau, n_neurons,
+        )  # fmt: skip
+        done += VECTOR
+
+
+def _summing_suffixes(width: int) -> Any:
+    """A kernel that closes the block of ``width`` neurons, T staying in registers."""
+
+    @numba_intrinsic  # type: ignore[untyped-decorator]
+    def kernel(
+        typing_context: Any,  # noqa: ARG001 - numba's signature
+        memory: Any, constants: Any, powers: Any, history: Any, suffixes: Any,
+        turn: Any, last: Any, tau: Any, stride: Any,
+    ) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            numbers, fixed = (
+                context.make_array(array)(context, builder, argument).data
+                for array, argument in zip(signature.args[:2], arguments[:2], strict=True)
+            )
+            powers, history, suffixes, turn, last, tau, stride = arguments[2:]
+            vector = ir.VectorType(numbers.type.pointee, width)
+            align = numbers.type.pointee.get_abi_size(context.target_data)
+            zero, one = (ir.Constant(tau.type, k) for k in range(2))
+
+            def place(first: Any, row: Any) -> Any:
+                element = builder.add(first, builder.mul(row, stride))
+                return builder.bitcast(builder.gep(numbers, [element]), vector.as_pointer())
+
+            nothing = ir.Constant(vector, None)
+            total: Any = cgutils.alloca_once_value(builder, nothing)  # type: ignore[no-untyped-call]
+            stop = builder.sub(tau, last)
+            with cgutils.for_range_slice(builder, zero, stop, one, inc=True) as (back, _):
+                p = builder.sub(builder.sub(tau, one), back)
+                row = builder.add(turn, p)
+                is_over = builder.icmp_unsigned(">=", row, tau)
+                row = builder.select(is_over, builder.sub(row, tau), row)
+                power = builder.load(builder.gep(fixed, [builder.add(powers, back)]))
+                given = builder.load(place(history, row), align=align)
+                weighted = builder.fmul(spread(builder, power, width), given)
+                later = builder.fadd(weighted, builder.load(total))
+                builder.store(later, total)
+                builder.store(later, place(suffixes, p), align=align)
+            return context.get_dummy_value()
+
+        return types.void(
+            memory, constants, powers, history, suffixes, turn, last, tau, stride
+        ), generate
+
+    return kernel
+
+
+_sum_suffixes_of_group = _summing_suffixes(64)
+_sum_suffixes_of_vector = _summing_suffixes(WIDTH)
 
 
 @part

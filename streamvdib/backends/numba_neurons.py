@@ -71,7 +71,7 @@ class Network(NamedTuple):
 class Scratch(NamedTuple):
     """Working arrays, kept from call to call."""
 
-    draws: Floats  # float32, (widest layer,)
+    draws: Floats  # (widest layer,)
     starts: Integers  # lists of a lane's spikes between layers, (2, n_rows)
     ends: Integers  # (2, n_rows)
     indices: Integers  # (2, n_rows * widest layer + 1)
@@ -116,21 +116,28 @@ def fill_currents(
         )  # fmt: skip
         return
     for basis in range(n_basis):
-        shift, stride, scales = basis * n_padded + low, n_basis * n_padded, ZERO
-        target, width = current + shift, high - low
-        if row[CONNECTION] == DENSE_BF16:
-            first = row[WEIGHTS] * BF16_IN_FLOAT32 + shift
-            sum_bf16_rows(
-                constants, first, stride, scales, active, start, end, memory, target, width
-            )
-        elif row[CONNECTION] == DENSE_INT8:
-            first, scales = row[WEIGHTS] * INT8_IN_FLOAT32 + shift, row[SCALES] + shift
-            sum_int8_rows(
-                constants, first, stride, scales, active, start, end, memory, target, width
-            )
-        else:
-            first = row[WEIGHTS] + shift
-            sum_rows(constants, first, stride, scales, active, start, end, memory, target, width)
+        sum_weights(
+            constants, row[CONNECTION], row[WEIGHTS], row[SCALES], basis * n_padded + low,
+            n_basis * n_padded, active, start, end, memory, current + basis * n_padded + low,
+            high - low,
+        )  # fmt: skip
+
+
+@inlined
+def sum_weights(
+    constants: Floats, connection: Size, weights: Size, scales: Size, shift: Size, stride: Size,
+    active: Integers, start: int, end: int, memory: Floats, target: Size, width: Size,
+) -> None:  # fmt: skip
+    """Rows of a dense layer's weights from ``shift`` on, summed into ``memory[target:]``."""
+    if connection == DENSE_BF16:
+        first = weights * BF16_IN_FLOAT32 + shift
+        sum_bf16_rows(constants, first, stride, ZERO, active, start, end, memory, target, width)
+    elif connection == DENSE_INT8:
+        first, factors = weights * INT8_IN_FLOAT32 + shift, scales + shift
+        sum_int8_rows(constants, first, stride, factors, active, start, end, memory, target, width)
+    else:
+        first = weights + shift
+        sum_rows(constants, first, stride, ZERO, active, start, end, memory, target, width)
 
 
 @inlined
@@ -179,7 +186,7 @@ def fire(
     """Spikes of neurons low to high at one step, from their potentials."""
     memory = network.memory
     if row[NEURON] != STOCHASTIC:
-        _fire_over_threshold(
+        fire_over_threshold(
             memory, memory, memory, (potentials + low, spikes + low), (), high - low
         )
         return
@@ -195,4 +202,4 @@ def _over_threshold(at: Places) -> None:
     at.write(1, at.read(0).is_not_negative())
 
 
-_fire_over_threshold = vector_kernel(_over_threshold, "mm")
+fire_over_threshold = vector_kernel(_over_threshold, "mm")

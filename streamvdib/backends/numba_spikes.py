@@ -12,6 +12,7 @@ from streamvdib.backends.compilation import (
     eight_bytes,
     inlined,
     part,
+    set_bits,
     trailing_zeros,
     unsigned,
 )
@@ -21,14 +22,26 @@ from streamvdib.backends.numba_vectors import WIDTH, Places, vector_kernel
 
 VECTOR = unsigned(WIDTH)
 WORD = unsigned(8)  # spikes that are looked at as one number
-SIDE_BY_SIDE, HIGHEST_BYTE = unsigned(0x0102040810204080), unsigned(56)
+AT_ONCE = unsigned(6)
 
 
 def _as_bytes(at: Places) -> None:
     at.write_bytes(1, at.read(0))
 
 
+def _as_bits(at: Places) -> None:
+    at.write_bits(1, at.read(0))
+
+
 copy_as_bytes = vector_kernel(_as_bytes, "mt")
+copy_as_bits = vector_kernel(_as_bits, "mb")
+
+
+@inlined
+def end_bits(target: Bytes, place: Size, count: Size) -> None:
+    """No spikes in the rest of the last word of 64 where ``count`` neurons, from ``place``, end."""
+    for i in range(place + count // WORD, place + (count + GROUP - ONE) // GROUP * WORD):
+        target[i] = 0
 
 
 @inlined
@@ -65,22 +78,26 @@ def write_potentials(
 def list_rows(
     raster: Bytes, n_rows: Size, width: Size, starts: Integers, ends: Integers, indices: Integers
 ) -> None:
-    """Lists of the neurons that spike in every row, found eight words of eight bytes at a time.
+    """Lists of the neurons that spike in every row of a raster of ``width`` neurons, a bit each.
 
-    A product moves the lowest bits of a word's bytes side by side into its highest byte.
+    Of a word of 64 neurons six are written whether they are there or not, since a CPU cannot
+    foretell how many there are; ``indices`` has that much room at its end.
     """
-    cursor = ZERO
+    cursor, words = ZERO, width // GROUP
     for entry in range(n_rows):
         starts[entry] = cursor
-        for low in range(ZERO, width, GROUP):
-            bits = ZERO
-            for shift in range(ZERO, min(GROUP, width - low), WORD):
-                word = eight_bytes(raster, entry * width + low + shift)
-                bits |= ((word * SIDE_BY_SIDE) >> HIGHEST_BYTE) << shift
-            while bits:
-                indices[cursor] = low + trailing_zeros(bits)
-                cursor += ONE
-                bits &= bits - ONE
+        for word in range(words):
+            bits = eight_bytes(raster, (entry * words + word) * WORD)
+            low, count = word * GROUP, set_bits(bits)
+            place = cursor
+            while True:
+                for ahead in range(AT_ONCE):
+                    indices[place + ahead] = low + trailing_zeros(bits)
+                    bits &= bits - ONE
+                place += AT_ONCE
+                if bits == ZERO:
+                    break
+            cursor += count
         ends[entry] = cursor
 
 

@@ -29,6 +29,7 @@ from tests.backends.recorded_steps import RecordedSteps
 
 HIDDEN = SRM(exponential(0.9, 20), exponential(0.8, 11))
 READOUT = SRM(cascaded_exponentials(0.9, 0.5, 20), exponential(0.8, 11), stochastic=True)
+AT_RANDOM = SRM(exponential(0.9, 20), exponential(0.8, 11), stochastic=True)
 COSINES = SRM(raised_cosines(4, 10), raised_cosines(1, 7), stochastic=True)
 SHORT = SRM(exponential(0.5, 1), finite([[1.0]]), stochastic=True)
 SHAPE = (2, 6, 5)
@@ -40,6 +41,10 @@ def encoder(*layers: tuple[Dense | Convolution, Neuron]) -> Encoder:
 
 ENCODERS = {
     "exponential": encoder((Dense(40), HIDDEN), (Dense(9), READOUT)),
+    "layers that do not end with a word of 64": encoder(
+        (Dense(90), HIDDEN), (Dense(300), AT_RANDOM), (Dense(130), HIDDEN), (Dense(90), HIDDEN)
+    ),
+    "stochastic readout of one exponential": encoder((Dense(100), AT_RANDOM)),
     "one layer of K basis functions": encoder((Dense(33), COSINES)),
     "mixed responses": encoder((Dense(150), HIDDEN), (Dense(9), COSINES)),
     "sum of exponentials": encoder(
