@@ -7,7 +7,9 @@ so a result depends neither on the vector width nor on which loop LLVM chose.
 from __future__ import annotations
 
 import logging
+import mmap
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -31,6 +33,7 @@ Size = Any  # uint64 in compiled code
 unsigned: Any = np.uint64
 ZERO: Size = unsigned(0)  # a mere 0 would have a type of its own
 ONE: Size = unsigned(1)
+CACHE_LINE, HUGE_PAGE = 64, 1 << 21  # bytes
 PADDING = 32  # neurons are padded to a multiple of this: vector loops then have no remainder
 
 
@@ -84,12 +87,24 @@ def padded(n_neurons: int) -> int:
     return -(-n_neurons // PADDING) * PADDING
 
 
-def aligned_zeros(n_numbers: int, dtype: npt.DTypeLike, alignment: int = 64) -> npt.NDArray[Any]:
-    """Zeros that begin at a multiple of ``alignment`` bytes."""
-    size = np.dtype(dtype).itemsize
-    raw = np.zeros(n_numbers * size + alignment, dtype=np.uint8)
+def aligned_zeros(n_numbers: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Zeros that begin at a cache line; many of them in huge pages where the system has such.
+
+    A vector that crosses a line is read twice; rows of weights lie on hundreds of ordinary pages.
+    """
+    n_bytes = n_numbers * np.dtype(dtype).itemsize
+    raw: npt.NDArray[np.uint8]
+    alignment = HUGE_PAGE if n_bytes >= HUGE_PAGE // 2 else CACHE_LINE
+    room = -(-n_bytes // alignment) * alignment + alignment
+    if alignment == HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        pages = mmap.mmap(-1, room)
+        with suppress(OSError):  # a system that could have them and has none
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        raw = np.frombuffer(pages, np.uint8)
+    else:
+        raw = np.zeros(room, np.uint8)
     start = -raw.ctypes.data % alignment
-    return raw[start : start + n_numbers * size].view(dtype)
+    return raw[start : start + n_bytes].view(dtype)
 
 
 @lru_cache(maxsize=1)
@@ -160,5 +175,20 @@ def eight_bytes(typing_context: Any, values: Any, place: Any) -> Any:  # noqa: A
         address = builder.gep(array.data, [arguments[1]])
         address = builder.bitcast(address, ir.PointerType(ir.IntType(64)))
         return builder.load(address, align=1)
+
+    return types.uint64(values, place), generate
+
+
+@numba_intrinsic  # type: ignore[untyped-decorator]
+def bits_of_bytes(typing_context: Any, values: Any, place: Any) -> Any:  # noqa: ARG001 - numba's signature
+    """Which of 64 elements of a contiguous uint8 array are not 0, the first in the lowest bit."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        elements = ir.VectorType(ir.IntType(8), 64)
+        address = builder.gep(array.data, [arguments[1]])
+        loaded = builder.load(builder.bitcast(address, elements.as_pointer()), align=1)
+        are_there = builder.icmp_unsigned("!=", loaded, ir.Constant(elements, None))
+        return builder.bitcast(are_there, ir.IntType(64))
 
     return types.uint64(values, place), generate

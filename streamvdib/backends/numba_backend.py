@@ -19,6 +19,7 @@ from streamvdib.backends.numba_encoder import OK, advance
 from streamvdib.backends.numba_exponentials import Watched
 from streamvdib.backends.numba_neurons import Network, Scratch
 from streamvdib.backends.numba_plan import Layout, supports
+from streamvdib.backends.numba_spikes import ROOM
 from streamvdib.backends.numba_state import read_state, write_state
 from streamvdib.encoder import Encoder, EncoderState, Weights
 from streamvdib.errors import ConfigurationError
@@ -28,7 +29,6 @@ from streamvdib.randomness import lane_keys
 __all__ = ["NumbaBackend", "supports"]
 
 SCRATCH_SPIKES = 1 << 18
-ROOM = 64  # what lists of spikes may write past their end
 NUMBER_TYPES: dict[torch.dtype, npt.DTypeLike] = {
     torch.float32: np.float32,
     torch.float64: np.float64,

@@ -21,17 +21,18 @@ from streamvdib.backends.compilation import (
     Integers,
     Keys,
     Size,
+    bits_of_bytes,
     compiled,
-    eight_bytes,
     part,
-    trailing_zeros,
     unsigned,
 )
 from streamvdib.backends.numba_draws import logistic
+from streamvdib.backends.numba_spikes import append_bits
 from streamvdib.backends.numba_sums import add_plain_rows, add_scaled_rows
 
-COLUMNS = unsigned(128)  # of a layer's outputs that many lanes work on together
-THREE, SEVEN, EIGHT, BYTE = unsigned(3), unsigned(7), unsigned(8), unsigned(255)
+COLUMNS = unsigned(64)  # of a layer's outputs that many lanes work on together
+MANY_LANES = unsigned(8)  # from here on these columns are copied first
+SEVEN, EIGHT, WORD = unsigned(7), unsigned(8), unsigned(64)
 
 
 @compiled
@@ -45,6 +46,7 @@ def decode_window(
     hidden: Floats,
     ends: Integers,
     active: Keys,
+    block: Floats,
 ) -> None:
     """First layer for every lane.
 
@@ -57,12 +59,14 @@ def decode_window(
         bias: (n_hidden,).
         hidden: the result, (n_lanes * n_hidden,).
         ends: working array, (n_lanes + 1,), zeros.
-        active: working array, (n_lanes * n_neurons + 1,), uint64.
+        active: working array, (n_lanes * n_neurons + ``ROOM``,), uint64.
+        block: working array, (n_neurons * COLUMNS,).
     """
     n_lanes, n_hidden = unsigned(len(ends) - 1), unsigned(len(bias))
-    n_spikes = n_lanes * unsigned(n_neurons)
+    n_inputs = unsigned(n_neurons)
+    n_spikes, is_packed = n_lanes * n_inputs, n_lanes >= MANY_LANES
     tau_d = unsigned(len(ring)) // n_spikes
-    n_columns = n_hidden if n_lanes == ONE else COLUMNS
+    n_columns, stride = (COLUMNS, COLUMNS) if is_packed else (n_hidden, n_hidden)
     for lane in range(n_lanes):
         for i in range(n_hidden):
             hidden[lane * n_hidden + i] = bias[i]
@@ -70,36 +74,44 @@ def decode_window(
         first = (unsigned(oldest) + age) % tau_d * n_spikes
         n_active = ZERO
         for lane in range(n_lanes):
-            start = first + lane * unsigned(n_neurons)
-            n_active = _list_rows(ring, start, unsigned(n_neurons), n_hidden, active, n_active)
+            start = first + lane * n_inputs
+            n_active = _list_rows(ring, start, n_inputs, stride, active, n_active)
             ends[lane + ONE] = n_active
-        row = ZERO if is_rate else age * unsigned(n_neurons) * n_hidden
+        row = ZERO if is_rate else age * n_inputs * n_hidden
         for low in range(ZERO, n_hidden, n_columns):
             width = min(n_columns, n_hidden - low)
+            source, column = weights, row + low
+            if is_packed:
+                _pack(weights, column, n_hidden, n_inputs, width, block)
+                source, column = block, ZERO
+            whole = width & ~SEVEN
             for lane in range(n_lanes):
                 count = unsigned(ends[lane + ONE] - ends[lane])
-                target, whole = lane * n_hidden + low, width & ~SEVEN
-                add_plain_rows(
-                    hidden, target, whole, count, active[ends[lane] :], weights, row + low
-                )
+                target = lane * n_hidden + low
+                add_plain_rows(hidden, target, whole, count, active[ends[lane] :], source, column)
                 for k in range(ends[lane], ends[lane + ONE]):
                     for i in range(whole, width):
-                        hidden[target + i] += weights[row + low + active[k] + i]
+                        hidden[target + i] += source[column + active[k] + i]
+
+
+@part
+def _pack(
+    weights: Floats, first: Size, stride: Size, n_rows: Size, width: Size, block: Floats
+) -> None:
+    """Copy some columns of all rows side by side: rows far apart share few places of a cache."""
+    for row in range(n_rows):
+        for i in range(width):
+            block[row * COLUMNS + i] = weights[first + row * stride + i]
 
 
 @part
 def _list_rows(
     ring: Bytes, first: Size, n_neurons: Size, width: Size, rows: Keys, place: Size
 ) -> Size:
-    """Append where the rows of the neurons that spike begin, eight looked at at once."""
-    n_whole = n_neurons & ~SEVEN
-    for low in range(ZERO, n_whole, EIGHT):
-        word = eight_bytes(ring, first + low)
-        while word != ZERO:
-            byte = trailing_zeros(word) >> THREE
-            rows[place] = (low + byte) * width
-            place += ONE
-            word &= ~(BYTE << (byte << THREE))
+    """Append where the rows of the neurons that spike begin."""
+    n_whole = n_neurons // WORD * WORD
+    for low in range(ZERO, n_whole, WORD):
+        place = append_bits(bits_of_bytes(ring, first + low), low, width, rows, place)
     for neuron in range(n_whole, n_neurons):
         rows[place] = neuron * width
         place += unsigned(ring[first + neuron] != 0)
@@ -116,23 +128,37 @@ def rectified_layer(hidden: Floats, weights: Floats, bias: Floats, output: Float
         bias: (n_outputs,).
         output: the result, (n_lanes, n_outputs).
     """
-    n_hidden, width = unsigned(weights.shape[0]), unsigned(weights.shape[1])
-    flat, whole = weights.reshape(-1), width & ~SEVEN
-    scales, places = np.empty(n_hidden, weights.dtype), np.empty(n_hidden, np.uint64)
-    for lane in range(unsigned(len(hidden))):
+    n_lanes, n_hidden, width = unsigned(len(hidden)), *weights.shape
+    n_hidden, width = unsigned(n_hidden), unsigned(width)
+    flat, result = weights.reshape(-1), output.reshape(-1)
+    scales, places = (
+        np.empty(n_lanes * n_hidden, weights.dtype),
+        np.empty(n_lanes * n_hidden, np.uint64),
+    )
+    ends = np.empty(n_lanes, np.uint64)
+    for lane in range(n_lanes):
+        n = lane * n_hidden
         for i in range(width):
-            output[lane, i] = bias[i]
-        n, result = ZERO, output[lane]
+            result[lane * width + i] = bias[i]
         for unit in range(n_hidden):
-            if hidden[lane, unit] > 0:
-                scales[n], places[n] = hidden[lane, unit], unit * width
-                n += ONE
-        for k in range(ZERO, n, EIGHT):  # so few are read side by side that they stay streams
-            count = min(EIGHT, n - k)
-            add_scaled_rows(result, ZERO, whole, count, scales[k:], places[k:], flat, ZERO)
-            for row in range(k, k + count):
-                for i in range(whole, width):
-                    result[i] += scales[row] * flat[places[row] + i]
+            scales[n], places[n] = hidden[lane, unit], unit * width
+            n += unsigned(hidden[lane, unit] > 0)
+        ends[lane] = n
+    if n_lanes < MANY_LANES:
+        n_columns, n_together = width, EIGHT  # so few rows side by side stay streams
+    else:
+        n_columns, n_together = COLUMNS, n_hidden
+    for low in range(ZERO, width, n_columns):
+        count = min(n_columns, width - low)
+        whole = count & ~SEVEN
+        for lane in range(n_lanes):
+            target = lane * width + low
+            for first in range(lane * n_hidden, ends[lane], n_together):
+                n = min(n_together, ends[lane] - first)
+                add_scaled_rows(result, target, whole, n, scales[first:], places[first:], flat, low)
+                for row in range(first, first + n):
+                    for i in range(whole, count):
+                        result[target + i] += scales[row] * flat[places[row] + low + i]
 
 
 @compiled

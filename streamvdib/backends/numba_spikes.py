@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
@@ -10,6 +12,7 @@ from streamvdib.backends.compilation import (
     Integers,
     Size,
     eight_bytes,
+    forced,
     inlined,
     part,
     set_bits,
@@ -22,7 +25,7 @@ from streamvdib.backends.numba_vectors import WIDTH, Places, vector_kernel
 
 VECTOR = unsigned(WIDTH)
 WORD = unsigned(8)  # spikes that are looked at as one number
-AT_ONCE = unsigned(6)
+AT_ONCE, ROOM = unsigned(6), 8
 
 
 def _as_bytes(at: Places) -> None:
@@ -80,25 +83,33 @@ def list_rows(
 ) -> None:
     """Lists of the neurons that spike in every row of a raster of ``width`` neurons, a bit each.
 
-    Of a word of 64 neurons six are written whether they are there or not, since a CPU cannot
-    foretell how many there are; ``indices`` has that much room at its end.
+    ``indices`` has room for ``ROOM`` more.
     """
     cursor, words = ZERO, width // GROUP
     for entry in range(n_rows):
         starts[entry] = cursor
         for word in range(words):
             bits = eight_bytes(raster, (entry * words + word) * WORD)
-            low, count = word * GROUP, set_bits(bits)
-            place = cursor
-            while True:
-                for ahead in range(AT_ONCE):
-                    indices[place + ahead] = low + trailing_zeros(bits)
-                    bits &= bits - ONE
-                place += AT_ONCE
-                if bits == ZERO:
-                    break
-            cursor += count
+            cursor = append_bits(bits, word * GROUP, ONE, indices, cursor)
         ends[entry] = cursor
+
+
+@forced
+def append_bits(bits: Size, first: Size, factor: Size, indices: Integers, cursor: Size) -> Any:
+    """Append (first + place) factor for every bit that is set; the list's new end.
+
+    Six are written whether they are there or not, since a CPU cannot foretell how many there are:
+    the list needs room for ``ROOM`` more.
+    """
+    end = cursor + set_bits(bits)
+    while True:
+        for ahead in range(AT_ONCE):
+            indices[cursor + ahead] = (first + trailing_zeros(bits)) * factor
+            bits &= bits - ONE
+        cursor += AT_ONCE
+        if cursor >= end:
+            break
+    return end
 
 
 @part

@@ -118,34 +118,27 @@ def _prefetch(typing_context: Any, values: Any, place: Any) -> Any:  # noqa: ARG
 def _add(
     context: Any, builder: Any, signature: Any, arguments: Any, which: Sequence[int], scales: Any
 ) -> None:
-    """Rows in blocks of eight vectors, then of one; ``which``: places, source and column."""
+    """Rows in blocks of 64 numbers, of 32, then of 8; ``which``: places, source and column."""
     target = _address(context, builder, signature, arguments, 0, arguments[1])
     places = _address(context, builder, signature, arguments, which[0], _INT64(0))
     source = _address(context, builder, signature, arguments, which[1], arguments[which[2]])
     width, n, number = arguments[2], arguments[3], target.type.pointee
     first = _INT64(0)
-    for n_vectors in (8, 1):
-        sums = [_accumulator(builder, number) for _ in range(n_vectors)]
-        count = builder.sub(width, first)
-        whole = builder.and_(count, _INT64(-n_vectors * WIDTH))
-        with _steps(builder, whole, n_vectors * WIDTH) as (low, _):
+    for wide in (8 * WIDTH, 4 * WIDTH, WIDTH):
+        total = _accumulator(builder, number, wide)
+        whole = builder.and_(builder.sub(width, first), _INT64(-wide))
+        with _steps(builder, whole, wide) as (low, _):
             place = builder.add(first, low)
-            offsets = [builder.add(place, _INT64(i * WIDTH)) for i in range(n_vectors)]
-            for total, offset in zip(sums, offsets, strict=True):
-                builder.store(_load(builder, target, offset), total)
+            builder.store(_load(builder, target, place, wide), total)
             with _steps(builder, n, 1) as (row, _):
                 begin = builder.gep(source, [builder.load(builder.gep(places, [row]))])
-                scale = None
+                value = _load(builder, begin, place, wide)
                 if scales is not None:
-                    scale = spread(builder, builder.load(builder.gep(scales, [row])))
-                for total, offset in zip(sums, offsets, strict=True):
-                    value = _load(builder, begin, offset)
-                    value = value if scale is None else builder.fmul(scale, value)
-                    builder.store(builder.fadd(builder.load(total), value), total)
-            for total, offset in zip(sums, offsets, strict=True):
-                builder.store(
-                    builder.load(total), _vector(builder, target, offset), align=_size(number)
-                )
+                    scale = builder.load(builder.gep(scales, [row]))
+                    value = builder.fmul(spread(builder, scale, wide), value)
+                builder.store(builder.fadd(builder.load(total), value), total)
+            into = _vector(builder, target, place, wide)
+            builder.store(builder.load(total), into, align=_size(number))
         first = builder.add(first, whole)
 
 
@@ -162,22 +155,22 @@ def _steps(builder: Any, stop: Any, step: int) -> Any:
     return cgutils.for_range_slice(builder, _INT64(0), stop, _INT64(step), _INT64)
 
 
-def _accumulator(builder: Any, number: Any) -> Any:
-    """Eight sums, zero; LLVM keeps them in registers."""
-    vector = ir.VectorType(number, WIDTH)
+def _accumulator(builder: Any, number: Any, count: int = WIDTH) -> Any:
+    """``count`` sums, zero; LLVM keeps them in registers."""
+    vector = ir.VectorType(number, count)
     place: Any = cgutils.alloca_once(builder, vector)  # type: ignore[no-untyped-call]
-    builder.store(ir.Constant(vector, [0.0] * WIDTH), place)
+    builder.store(ir.Constant(vector, None), place)
     return place
 
 
-def _vector(builder: Any, address: Any, offset: Any) -> Any:
-    vector = ir.VectorType(address.type.pointee, WIDTH).as_pointer()
+def _vector(builder: Any, address: Any, offset: Any, count: int = WIDTH) -> Any:
+    vector = ir.VectorType(address.type.pointee, count).as_pointer()
     return builder.bitcast(builder.gep(address, [offset]), vector)
 
 
-def _load(builder: Any, address: Any, offset: Any) -> Any:
+def _load(builder: Any, address: Any, offset: Any, count: int = WIDTH) -> Any:
     size = _size(address.type.pointee)
-    return builder.load(_vector(builder, address, offset), align=size)
+    return builder.load(_vector(builder, address, offset, count), align=size)
 
 
 def _size(number: Any) -> int:

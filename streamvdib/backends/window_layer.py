@@ -15,7 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from streamvdib.backends.numba_decoder import decode_window, fill_means, rectified_layer
+from streamvdib.backends.compilation import aligned_zeros
+from streamvdib.backends.numba_decoder import COLUMNS, decode_window, fill_means, rectified_layer
+from streamvdib.backends.numba_spikes import ROOM
 from streamvdib.decoders.linear import LinearDecoder
 from streamvdib.decoders.mlp import MLPDecoder
 from streamvdib.likelihoods import Bernoulli, Gaussian
@@ -55,7 +57,9 @@ class Rows:
             self._copy = None
         else:
             if self._copy is None:
-                self._copy = np.empty(self.weights.shape, self.weights.dtype)
+                self._copy = aligned_zeros(self.weights.size, self.weights.dtype).reshape(
+                    self.weights.shape
+                )
             self._copy[:] = self.weights
             self.weights = self._copy
         self.bias = self.layer.bias.detach().numpy()
@@ -84,12 +88,15 @@ class WindowDecoding:
         self.layers = [Rows(layer) for layer in dense_layers(model)]
         n_lanes = window.ring.shape[1]
         self.outputs: list[Floats] = [
-            np.empty((n_lanes, len(rows.bias)), rows.bias.dtype) for rows in self.layers
+            aligned_zeros(n_lanes * len(rows.bias), rows.bias.dtype).reshape(n_lanes, -1)
+            for rows in self.layers
         ]
         self._seen = b""  # the ring that the outputs are of
         self._oldest = 0
         self.ends = np.zeros(n_lanes + 1, np.int64)  # of the lanes' lists of spikes in one step
-        self.active = np.empty(n_lanes * window.ring.shape[2] + 1, np.uint64)
+        n_neurons, number = window.ring.shape[2], self.layers[0].bias.dtype
+        self.active = np.empty(n_lanes * n_neurons + ROOM, np.uint64)
+        self.block = aligned_zeros(n_neurons * int(COLUMNS), number)
 
     def __call__(self) -> Floats:
         """Estimates of every lane, (n_lanes, *output_shape)."""
@@ -129,6 +136,7 @@ class WindowDecoding:
             self.outputs[0].reshape(-1),
             self.ends,
             self.active,
+            self.block,
         )
         if len(self.layers) > 1:
             last = self.layers[1]

@@ -17,11 +17,18 @@ from streamvdib.spike_window import SpikeWindow
 N_NEURONS, TAU_D = 21, 5
 
 
-def model(kind: str, view: str = "window", likelihood: str = "bernoulli") -> Model:
+def model(
+    kind: str,
+    view: str = "window",
+    likelihood: str = "bernoulli",
+    *,
+    n_neurons: int = N_NEURONS,
+    n_hidden: int = 13,
+) -> Model:
     response = {"kind": "exponential", "decay": 0.5, "tau_e": 3}
     neuron = {"kind": "srm", "response": response, "feedback": response, "stochastic": True}
-    layer = {"connection": {"kind": "dense", "n_neurons": N_NEURONS}, "neuron": neuron}
-    options = {"n_hidden": 13} if kind == "mlp" else {}
+    layer = {"connection": {"kind": "dense", "n_neurons": n_neurons}, "neuron": neuron}
+    options = {"n_hidden": n_hidden} if kind == "mlp" else {}
     return new_model(
         {
             "dt_us": 1000,
@@ -55,6 +62,23 @@ def test_frames_equal_those_of_torch(kind: str, view: str, n_pushed: int, rate: 
     frames = WindowDecoding(chosen, window)()
     expected = TorchDecoding(chosen, window)()
     assert frames.shape == (2, 3, 5)
+    np.testing.assert_allclose(frames, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("view", ["window", "rate"])
+@pytest.mark.parametrize("rate", [0.05, 0.5, 1.0])
+def test_a_frame_is_the_same_beside_those_of_other_lanes(kind: str, view: str, rate: float) -> None:
+    """Bit for bit: many lanes are worked on in blocks of 64, which these layers do not fill."""
+    chosen = model(kind, view, "gaussian", n_neurons=70, n_hidden=131)
+    spikes = np.random.default_rng(2).random((7, 9, 70)) < rate
+    windows = [SpikeWindow(TAU_D, n_lanes, 70) for n_lanes in [9] + [1] * 9]
+    windows[0].push(spikes.astype(np.uint8))
+    frames = WindowDecoding(chosen, windows[0])()
+    for lane, window in enumerate(windows[1:]):
+        window.push(spikes[:, lane : lane + 1].astype(np.uint8))
+        np.testing.assert_array_equal(frames[lane], WindowDecoding(chosen, window)()[0])
+    expected = TorchDecoding(chosen, windows[0])()
     np.testing.assert_allclose(frames, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
