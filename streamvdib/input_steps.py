@@ -41,6 +41,8 @@ class InputSteps:
 
     def part(self, start: int, end: int) -> InputSteps:
         """Steps ``start`` to ``end`` (half-open) of this chunk; only the first part restarts."""
+        if start == 0 and end == self.n_steps:
+            return self
         offsets = self.offsets[start * self.n_lanes : end * self.n_lanes + 1]
         return InputSteps(
             offsets - offsets[0],

@@ -48,11 +48,12 @@ class SpikeWindow:
                 f"spikes must have shape (n_steps, {self.ring.shape[1]}, {self.ring.shape[2]}); "
                 f"got {spikes.shape}"
             )
-        n_steps = len(spikes)
-        kept = spikes[-self.tau_d :]
-        first = self.n_pushed + n_steps - len(kept)
-        rows = np.arange(first, first + len(kept)) % self.tau_d
-        self.ring[rows] = kept
+        tau_d, n_steps = self.tau_d, len(spikes)
+        kept = spikes[-tau_d:]
+        first = (self.n_pushed + n_steps - len(kept)) % tau_d
+        n_before_end = min(len(kept), tau_d - first)
+        self.ring[first : first + n_before_end] = kept[:n_before_end]
+        self.ring[: len(kept) - n_before_end] = kept[n_before_end:]
         self.n_pushed += n_steps
 
     def clear(self) -> None:

@@ -71,6 +71,7 @@ class NumbaBackend:
         n_rows = self._scratch.starts.shape[1]
         n_words = -(-self.layout.n_padded // 64)
         self._raster = np.zeros(n_rows * n_words * 8, np.uint8)
+        self._fixed = (*self.network, *self._scratch, self._raster)
         self._unwatched = Watched(np.zeros(0, np.uint8), np.zeros(0, number))
         self._n_outputs = encoder.n_outputs
         self.set_weights(weights)
@@ -103,16 +104,7 @@ class NumbaBackend:
         offsets = inputs.offsets
         n_steps = (len(offsets) - 1) // self.n_lanes
         result = np.empty((n_steps, self.n_lanes, self._n_outputs), np.uint8)
-        code = advance(
-            *self.network,
-            *self._scratch,
-            self._raster,
-            np.uint64(self.step),
-            offsets,
-            inputs.indices,
-            result.reshape(-1),
-            *watched,
-        )
+        code = advance(*self._fixed, self.step, offsets, inputs.indices, result, *watched)
         if code != OK:
             raise ConfigurationError(
                 f"active inputs must lie in 0 to {self.encoder.n_inputs - 1}; "

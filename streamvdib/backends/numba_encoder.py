@@ -70,7 +70,7 @@ def advance(
     ends: Integers,
     lists: Integers,
     raster: Bytes,
-    step: Size,
+    step: int,
     offsets: Integers,
     indices: Integers,
     result: Bytes,
@@ -81,7 +81,8 @@ def advance(
     network = Network(plan, orders, constants, memory, keys)
     scratch = Scratch(draws, starts, ends, lists)
     watched = Watched(spikes, potentials)
-    return _advance(network, scratch, raster, step, offsets, indices, result, watched)
+    readout = result.reshape(-1)
+    return _advance(network, scratch, raster, unsigned(step), offsets, indices, readout, watched)
 
 
 @part
