@@ -117,10 +117,11 @@ def _warn_of_no_folder() -> None:
     )
 
 
+@lru_cache(maxsize=1)
 def _kernel_stamp() -> tuple[tuple[str, int, int], ...]:
     """Name, time and size of every file that holds kernels."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    files = sorted((file.name, file.stat()) for file in Path(__file__).parent.glob("*.py"))
+    return tuple((name, status.st_mtime_ns, status.st_size) for name, status in files)
 
 
 numba_intrinsic: Any = intrinsic
