@@ -135,6 +135,10 @@ class Geometry:
         height, width = frames.shape[1:]
         tops, rows = _ramps(self.corners, 0, height, self.tile, self.overlap)
         lefts, columns = _ramps(self.corners, 1, width, self.tile, self.overlap)
+        if self.overlap == 0 and _are_adjacent(tops, height) and _are_adjacent(lefts, width):
+            tiles = frames.reshape(len(tops), len(lefts), height, width)
+            size = (len(tops) * height, len(lefts) * width)
+            return tiles.transpose(0, 2, 1, 3).reshape(size).astype(np.float32, copy=False)
         weighted = (frames * np.outer(rows, columns)).reshape(-1, len(lefts), height, width)
         strips = np.zeros((len(tops), height, lefts[-1] + width), dtype=np.float32)
         for column, left in enumerate(lefts):
@@ -154,6 +158,11 @@ def _ramps(
     starts = [round(start * factor) for start in sorted({corner[axis] for corner in corners})]
     edge = np.minimum(np.arange(size), np.arange(size)[::-1]) + 1
     return starts, np.minimum(edge / max(1.0, overlap * factor), 1.0).astype(np.float32)
+
+
+def _are_adjacent(starts: list[int], size: int) -> bool:
+    """Whether tiles follow one another without overlap or gap."""
+    return starts == list(range(0, len(starts) * size, size))
 
 
 def _overlaid(starts: list[int], weights: Images) -> Images:

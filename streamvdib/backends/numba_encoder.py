@@ -54,7 +54,7 @@ from streamvdib.backends.numba_spikes import (
 )
 
 OK, BAD_INDEX = 0, -1
-FEW_STEPS = unsigned(4)  # too few to look up for every group what does not change
+FEW_STEPS = unsigned(4)  # below, lanes share what is in the cache, and not the steps of a group
 TWO, EIGHT = unsigned(2), unsigned(8)
 
 
@@ -117,59 +117,84 @@ def _advance(
         if indices[k] < 0 or indices[k] >= n_inputs:
             return BAD_INDEX
     n_steps = unsigned(offsets.shape[0] - 1) // unsigned(n_lanes)
-    piece = unsigned(scratch.starts.shape[1])
-    for lane in range(unsigned(n_lanes)):
+    room = unsigned(scratch.starts.shape[1])
+    piece = max(min(room, n_steps), ONE)
+    lanes_together = ONE if piece >= FEW_STEPS else room // piece
+    for lane in range(ZERO, unsigned(n_lanes), lanes_together):
+        last_lane = min(lane + lanes_together, unsigned(n_lanes))
         for first in range(ZERO, n_steps, piece):
             last = min(first + piece, n_steps)
-            _advance_lane(
-                network, scratch, raster, lane, step, first, last, offsets, indices, result,
-                watched,
+            _advance_lanes(
+                network, scratch, raster, lane, last_lane, step, first, last, offsets, indices,
+                result, watched,
             )  # fmt: skip
     return OK
 
 
 @part
-def _advance_lane(
-    network: Network, scratch: Scratch, raster: Bytes, lane: Size, step: Size, first: Size,
-    last: Size, offsets: Integers, indices: Integers, result: Bytes, watched: Watched,
+def _advance_lanes(
+    network: Network, scratch: Scratch, raster: Bytes, lane: Size, last_lane: Size, step: Size,
+    first: Size, last: Size, offsets: Integers, indices: Integers, result: Bytes, watched: Watched,
 ) -> None:  # fmt: skip
-    """Every layer of a lane over steps first to last of the chunk, which begins at ``step``."""
+    """Every layer of some lanes over steps first to last of the chunk, which begins at ``step``.
+
+    Where the steps are few, many lanes share the weights of a layer while those are in the cache.
+    """
     plan, n_lanes = network.plan, unsigned(len(network.keys))
     n_layers, n_rows = unsigned(len(plan)), last - first
     n_chunk = unsigned(len(offsets) - 1) // n_lanes
-    starts, ends, active = (
-        offsets[first * n_lanes + lane :],
-        offsets[first * n_lanes + lane + ONE :],
-        indices,
-    )
-    every, written = n_lanes, ZERO
+    written = ZERO
     for layer in range(n_layers):
         row, is_readout = plan[layer], layer == n_layers - ONE
-        n_neurons, n_padded = row[N_NEURONS], row[N_PADDED]
-        target, width = raster, (n_padded + GROUP - ONE) // GROUP * EIGHT
-        if is_readout:
-            target, width = result[(first * n_lanes + lane) * n_neurons :], n_lanes * n_neurons
-        by_groups = n_rows >= FEW_STEPS and row[CONNECTION] != CONVOLUTION
-        n_together = GROUP if by_groups else n_padded
-        for low in range(ZERO, n_padded, n_together):
-            high = min(low + n_together, n_padded)
-            place = written + (first * n_lanes + lane) * n_neurons
-            if by_groups and is_exponential(row):
-                advance_exponentials(
-                    network, scratch, row, lane, low, high, step + first, n_rows,
-                    starts, ends, every, active, is_readout, target, width, watched, place,
-                )  # fmt: skip
+        n_neurons, width = row[N_NEURONS], (row[N_PADDED] + GROUP - ONE) // GROUP * EIGHT
+        for one in range(lane, last_lane):
+            place, entry = (first * n_lanes + one) * n_neurons, (one - lane) * n_rows
+            if layer == ZERO:
+                list_place, every, active = first * n_lanes + one, n_lanes, indices
+                starts, ends = offsets[list_place:], offsets[list_place + ONE :]
             else:
-                _advance_neurons(
-                    network, scratch, row, lane, low, high, step + first, n_rows,
-                    starts, ends, every, active, is_readout, target, width, watched, place,
-                )  # fmt: skip
+                side, every = (layer - ONE) % TWO, ONE
+                active = scratch.indices[side]
+                starts, ends = scratch.starts[side, entry:], scratch.ends[side, entry:]
+            if is_readout:
+                target, row_width = result[place:], n_lanes * n_neurons
+            else:
+                target, row_width = raster[entry * width :], width
+            _advance_layer(
+                network, scratch, row, one, step + first, n_rows, starts, ends, every, active,
+                is_readout, target, row_width, watched, written + place,
+            )  # fmt: skip
         written += n_chunk * n_lanes * n_neurons
         if not is_readout:
-            side = layer % TWO
-            starts, ends, every = scratch.starts[side], scratch.ends[side], ONE
-            active = scratch.indices[side]
-            list_rows(raster, n_rows, width * EIGHT, starts, ends, active)
+            side, n_lists = layer % TWO, (last_lane - lane) * n_rows
+            list_rows(
+                raster, n_lists, width * EIGHT, scratch.starts[side], scratch.ends[side],
+                scratch.indices[side],
+            )  # fmt: skip
+
+
+@part
+def _advance_layer(
+    network: Network, scratch: Scratch, row: Plan, lane: Size, step: Size, n_rows: Size,
+    starts: Integers, ends: Integers, every: Size, active: Integers, is_readout: bool,
+    target: Bytes, width: Size, watched: Watched, written: Size,
+) -> None:  # fmt: skip
+    """One layer and lane over the ``n_rows`` steps from ``step`` on; see ``_advance_neurons``."""
+    n_padded = row[N_PADDED]
+    by_groups = n_rows >= FEW_STEPS and row[CONNECTION] != CONVOLUTION
+    n_together = GROUP if by_groups else n_padded
+    for low in range(ZERO, n_padded, n_together):
+        high = min(low + n_together, n_padded)
+        if by_groups and is_exponential(row):
+            advance_exponentials(
+                network, scratch, row, lane, low, high, step, n_rows,
+                starts, ends, every, active, is_readout, target, width, watched, written,
+            )  # fmt: skip
+        else:
+            _advance_neurons(
+                network, scratch, row, lane, low, high, step, n_rows,
+                starts, ends, every, active, is_readout, target, width, watched, written,
+            )  # fmt: skip
 
 
 @part
