@@ -67,7 +67,8 @@ class Rows:
 
 def keep_rows(layer: nn.Linear) -> None:
     """Let a layer's weight lie in memory with one row per input; its values stay the same."""
-    if layer.weight.stride(0) != 1 or layer.weight.stride(1) != layer.out_features:
+    weight = layer._parameters["weight"]  # quicker than by the module's attributes
+    if weight is not None and weight.stride() != (1, layer.out_features):
         layer.weight.data = layer.weight.data.T.contiguous().T
 
 

@@ -6,7 +6,6 @@ one off again would leave rounding behind. So while updates are on trial none is
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -79,7 +78,7 @@ class DelayedBackend:
             )
         sizes, indices = self._sizes, inputs.indices
         unsigned = indices.view(np.dtype(f"u{indices.itemsize}"))  # one below 0 is very large
-        if len(indices) and not unsigned.max() < inner.encoder.n_inputs:
+        if len(indices) and not np.maximum.reduce(unsigned) < inner.encoder.n_inputs:
             raise ConfigurationError(
                 f"active inputs must lie in 0 to {inner.encoder.n_inputs - 1}; "
                 f"got {indices.min()} to {indices.max()}"
@@ -93,13 +92,13 @@ class DelayedBackend:
         )  # fmt: skip
         advance_learning(*arguments)
         inner.step += n_steps
-        starts = [n_steps * sum(sizes[:index]) for index in range(len(sizes) + 1)]
-
-        def layers(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-            parts = itertools.pairwise(starts)
-            return tuple(values[start:end].reshape(n_steps, 1, -1) for start, end in parts)
-
-        return EncoderTrace(inputs, layers(spikes), layers(potentials))
+        layer_spikes, layer_potentials, start = [], [], 0
+        for size in sizes:
+            end = start + n_steps * size
+            layer_spikes.append(spikes[start:end].reshape(n_steps, 1, size))
+            layer_potentials.append(potentials[start:end].reshape(n_steps, 1, size))
+            start = end
+        return EncoderTrace(inputs, tuple(layer_spikes), tuple(layer_potentials))
 
     def update(self) -> None:
         """Make the update that waits for the loss."""
