@@ -48,12 +48,25 @@ def execute(arguments: argparse.Namespace) -> int:
 
         plot_cost(arguments.cost)
         return EXIT_OK
+    _check_outputs(arguments)
     record = _measured(arguments)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(record, indent=1) + "\n")
     if arguments.markdown is not None:
         _render(record, arguments.markdown)
     return EXIT_OK
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse what could not be written before anything is measured: that takes minutes."""
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        raise ConfigurationError(
+            f"--json must name a file in a folder that exists; got {arguments.json}"
+        )
+    if arguments.markdown is not None:
+        from streamvdib.commands.bench_table import parts_around_table
+
+        parts_around_table(arguments.markdown)
 
 
 def _render(record: dict[str, Any], document: Path | None) -> int:

@@ -78,9 +78,24 @@ def put_table(document: Path, table: str) -> None:
     """Replace what lies between the two marker comments of a document.
 
     Raises:
-        ConfigurationError: the document does not hold each marker once, in order.
+        ConfigurationError: as ``parts_around_table``.
     """
-    text = document.read_text()
+    before, after = parts_around_table(document)
+    document.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
+
+
+def parts_around_table(document: Path) -> tuple[str, str]:
+    """What a document says before and after its table.
+
+    Raises:
+        ConfigurationError: it cannot be read, or does not hold each marker once, in order.
+    """
+    try:
+        text = document.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"--markdown must name a text file that exists; got {document}: {error}"
+        ) from error
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -88,4 +103,4 @@ def put_table(document: Path, table: str) -> None:
             f"{document} must hold the lines {BEGIN!r} and {END!r}, in this order; add them "
             "where the table is to go"
         )
-    document.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
+    return before, after

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
+from streamvdib.commands import bench
 from streamvdib.commands.bench_cost import fit
 from streamvdib.commands.bench_table import BEGIN, END
 
@@ -87,3 +88,16 @@ def test_a_document_without_the_markers_is_left_alone(
     assert main(["bench", "--table", str(saved), "--markdown", str(document)]) == EXIT_USAGE
     assert BEGIN in capsys.readouterr().err
     assert document.read_text() == text
+
+
+def test_what_could_not_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "_measured", lambda _: pytest.fail("measured"))
+    nowhere = str(tmp_path / "no folder" / "speed")
+    for words, message in (
+        (["--json", nowhere], "--json must name a file in a folder that exists"),
+        (["--markdown", nowhere], "--markdown must name a text file that exists"),
+    ):
+        assert main(["bench", *words]) == EXIT_USAGE
+        assert message in capsys.readouterr().err
