@@ -1,13 +1,14 @@
 """What a step costs, and a frame: measured along five axes, fitted, drawn.
 
-    step   = c0 + lanes (c1 neurons + c2 additions) + c3 neurons max(0, lanes - 4)
+    step   = c0 + lanes (c1 neurons + c2 additions + c3 reached)
     frame  = d0 + d1 additions
 
 Additions of a step are those of weights: active inputs times hidden neurons, and hidden spikes
 times readout neurons, of one lane. Those of a frame are spikes in the window times hidden units.
-tau_e is no term: exponential responses are sums. Lanes beyond four cost more on the machine that
-this was made on (512 KiB of second-level cache); the number was read off the points. Times are
-the least CPU time of the working thread of many repeats, since others only ever add to it.
+Reached are the neurons of a layer into which anything spikes in a step: how many rows each group
+of them sums cannot be foretold, and a CPU that has guessed wrong begins anew. tau_e is no term:
+exponential responses are sums. Times are the least CPU time of the working thread of many repeats,
+since others only ever add to it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ from streamvdib.decoding import make_decoding
 from streamvdib.errors import ConfigurationError
 from streamvdib.input_steps import input_steps
 
-N_STEPS, N_ROUNDS, N_REPEATS, N_DECODER_HIDDEN = 64, 8, 20, 512
-N_NEAR_LANES = 4
-STEP_TERMS = ("call", "neuron", "addition", "far neuron")
+N_STEPS, N_ROUNDS, N_REPEATS, N_DECODER_HIDDEN = 64, 8, 60, 512
+STEP_TERMS = ("call", "neuron", "addition", "reached")
 FRAME_TERMS = ("frame", "addition")
 Vector = npt.NDArray[np.float64]
 
@@ -98,10 +98,11 @@ def step_place(
     chunk = input_steps(spikes)
     backend = make_backend("numba", built.encoder, built.weights, n_lanes=n_lanes, seed=0)
     backend.advance(chunk)
-    hidden = float(np.mean(np.sum(backend.watch(chunk).spikes[0], axis=2)))
-    additions = float(np.mean(np.sum(spikes, axis=2))) * n_hidden + hidden * N_OUTPUTS
-    n_neurons, n_far = n_hidden + N_OUTPUTS, max(0, n_lanes - N_NEAR_LANES)
-    terms = (1.0, n_lanes * n_neurons, n_lanes * additions, n_far * n_neurons)
+    counts = [np.sum(given, axis=2) for given in (spikes, backend.watch(chunk).spikes[0])]
+    sizes = (n_hidden, N_OUTPUTS)
+    additions = sum(size * float(np.mean(n)) for size, n in zip(sizes, counts, strict=True))
+    reached = sum(size * float(np.mean(n > 0)) for size, n in zip(sizes, counts, strict=True))
+    terms = (1.0, n_lanes * sum(sizes), n_lanes * additions, n_lanes * reached)
     return Place(axis, value, terms, lambda: backend.advance(chunk), N_STEPS)
 
 
