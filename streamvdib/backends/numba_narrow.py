@@ -2,7 +2,8 @@
 
 The rows lie in the float32 constants, two or four weights in the place of one. ``numba_rows``
 widens and sums them, which gives the sum of wide rows of the same weights (``reduced_weights``),
-bit for bit.
+bit for bit. Two bf16 weights that share a word are those of neurons ``APART``: one instruction then
+widens sixteen of them, and they lie in order.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from streamvdib.backends.compilation import Floats
+from streamvdib.backends.numba_rows import APART
 from streamvdib.reduced_weights import BF16, int8_weights
 
 BYTES = {"bf16": 2, "int8": 1}  # of a weight
@@ -30,8 +32,11 @@ def write_narrow(target: Floats, scales: Floats, synapses: npt.NDArray[Any], kin
     """
     n_neurons = synapses.shape[2]
     if kind == BF16:
-        bits = np.ascontiguousarray(synapses, np.float32).view(np.uint32) >> 16
-        target.view(np.uint16)[:, :, :n_neurons] = bits.transpose(1, 0, 2)
+        bits = np.ascontiguousarray(synapses, np.float32).view(np.uint32).transpose(1, 0, 2)
+        filled = np.zeros((*target.shape[:2], 2 * target.shape[2]), np.uint32)
+        filled[:, :, :n_neurons] = bits
+        low, high = np.moveaxis(filled.reshape(*target.shape[:2], -1, 2, APART), 3, 0)
+        target.view(np.uint32)[:] = (low >> 16 | high).reshape(target.shape)
         return
     numbers, steps = int8_weights(torch.from_numpy(synapses))
     target.view(np.int8)[:, :, :n_neurons] = numbers.numpy().transpose(1, 0, 2)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
@@ -27,6 +28,7 @@ from streamvdib.backends.compilation import (
 
 NARROWEST = unsigned(PADDING)
 WIDE = unsigned(2 * PADDING)  # 64 float32: half of the registers of AVX2, a quarter of AVX-512
+APART = 16  # neurons whose bf16 weights share a word
 Value = Any  # of LLVM
 Widen = Callable[[Any, Value, Any, Value], Value]  # builder, loaded, number type, scales
 
@@ -36,11 +38,21 @@ def _same(builder: Any, loaded: Value, number: Any, scales: Value) -> Value:  # 
 
 
 def _from_bf16(builder: Any, loaded: Value, number: Any, scales: Value) -> Value:  # noqa: ARG001
-    words = ir.VectorType(ir.IntType(32), loaded.type.count)
-    shift = ir.Constant(words, [16] * loaded.type.count)
-    bits = builder.shl(builder.zext(loaded, words), shift)
-    single = builder.bitcast(bits, ir.VectorType(ir.FloatType(), loaded.type.count))
-    return builder.fpext(single, ir.VectorType(number, loaded.type.count))
+    """Words of two weights, ``APART`` neurons apart: the lower one is shifted up."""
+    count = loaded.type.count
+
+    def all_of(bits: int) -> Value:
+        return ir.Constant(loaded.type, [bits] * count)
+
+    halves = [
+        builder.bitcast(bits, ir.VectorType(ir.FloatType(), count))
+        for bits in (builder.shl(loaded, all_of(16)), builder.and_(loaded, all_of(0xFFFF0000)))
+    ]
+    neurons = np.arange(2 * count).reshape(-1, 2, APART)
+    order = (neurons // (2 * APART) * APART + neurons % APART + [[0], [count]]).ravel().tolist()
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), 2 * count), order)
+    single = builder.shuffle_vector(*halves, mask)
+    return builder.fpext(single, ir.VectorType(number, 2 * count))
 
 
 def _from_int8(builder: Any, loaded: Value, number: Any, scales: Value) -> Value:
@@ -48,12 +60,13 @@ def _from_int8(builder: Any, loaded: Value, number: Any, scales: Value) -> Value
     return builder.fmul(scales, numbers)
 
 
-def _summing(width: int, stored: Any, widen: Widen) -> Any:
+def _summing(width: int, stored: Any, widen: Widen, n_in_one: int) -> Any:
     """A kernel that sums rows of ``width`` weights.
 
     Args:
         width: weights of a row that are summed.
-        stored: LLVM's type of a weight where it is not that of the array.
+        stored: LLVM's type of what is stored where it is not that of the array.
+        n_in_one: weights in each of them, 1 or 2.
         widen: what makes a loaded vector one of the array's type.
     """
 
@@ -101,8 +114,9 @@ def _summing(width: int, stored: Any, widen: Widen) -> Any:
                 index = builder.load(builder.gep(list_of_rows, [k]))
                 index = context.cast(builder, index, indices.dtype, types.uint64)
                 place = builder.add(first, builder.mul(index, stride))
+                place = builder.lshr(place, place.type(n_in_one - 1))
                 loaded = builder.load(
-                    address(source, element, place, width),
+                    address(source, element, place, width // n_in_one),
                     align=element.get_abi_size(context.target_data),
                 )
                 row = widen(builder, loaded, number, factors)
@@ -118,10 +132,10 @@ def _summing(width: int, stored: Any, widen: Widen) -> Any:
     return kernel
 
 
-def _both_widths(stored: Any, widen: Widen, widest: Size = WIDE) -> Any:
+def _both_widths(stored: Any, widen: Widen, widest: Size = WIDE, n_in_one: int = 1) -> Any:
     """A kernel for any number of weights that ``PADDING`` divides."""
-    wide = _summing(int(widest), stored, widen)
-    narrow = _summing(int(NARROWEST), stored, widen)
+    wide = _summing(int(widest), stored, widen, n_in_one)
+    narrow = _summing(int(NARROWEST), stored, widen, n_in_one)
 
     @forced
     def sum_rows(
@@ -153,9 +167,9 @@ def _both_widths(stored: Any, widen: Widen, widest: Size = WIDE) -> Any:
 
 
 # The sum of the rows ``indices[start:end]`` over ``width`` neurons, written to ``memory[target:]``.
-# ``first`` and ``stride`` count stored weights: where row 0 begins, and how far rows are apart.
+# ``first`` and ``stride`` count weights: where row 0 begins, and how far rows are apart.
 sum_rows = _both_widths(None, _same)
-sum_bf16_rows = _both_widths(ir.IntType(16), _from_bf16)
+sum_bf16_rows = _both_widths(ir.IntType(32), _from_bf16, n_in_one=2)
 sum_int8_rows = _both_widths(
     ir.IntType(8), _from_int8, NARROWEST
 )  # each weight times its neuron's scale
