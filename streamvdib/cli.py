@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,6 +22,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141  # what a shell says of a program that a closed pipe ended
 GARBAGE_THRESHOLD = 50_000  # objects made and not freed before they are searched for cycles
 
 
@@ -127,6 +130,26 @@ def run_and_exit() -> None:
     the system frees them all the same.
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
-    code = main()
+    code = _main_while_read()
     gc.freeze()
     sys.exit(code)
+
+
+def _main_while_read() -> int:
+    """``main``, which ends without a word where nobody reads what it prints: ``... | head``."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout.fileno()):
+            raise  # another pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        return EXIT_UNREAD
+    return code
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from streamvdib.cli import EXIT_OK, EXIT_USAGE, main
+from streamvdib.cli import EXIT_OK, EXIT_UNREAD, EXIT_USAGE, main
 from streamvdib.commands import bench
 from streamvdib.commands.bench_cost import fit
 from streamvdib.commands.bench_table import BEGIN, END
@@ -101,3 +103,16 @@ def test_what_could_not_be_written_is_refused_before_anything_is_measured(
     ):
         assert main(["bench", *words]) == EXIT_USAGE
         assert message in capsys.readouterr().err
+
+
+def test_output_that_nobody_reads_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    """As in ``streamvdib bench --table FILE | head -1``."""
+    saved = tmp_path / "speed.json"
+    saved.write_text(json.dumps(RECORD))
+    words = [sys.executable, "-m", "streamvdib", "bench", "--table", str(saved)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        said = command.stderr.read()
+    assert (command.returncode, said) == (EXIT_UNREAD, b"")
