@@ -16,8 +16,7 @@ from torch import Tensor
 
 from streamvdib.backends import EncoderTrace, SpikeArray
 from streamvdib.backends.numba_encoder import OK, advance
-from streamvdib.backends.numba_exponentials import Watched
-from streamvdib.backends.numba_neurons import Network, Scratch
+from streamvdib.backends.numba_neurons import Network, Scratch, Watched
 from streamvdib.backends.numba_plan import Layout, supports
 from streamvdib.backends.numba_spikes import ROOM
 from streamvdib.backends.numba_state import read_state, write_state

@@ -23,11 +23,12 @@ from streamvdib.backends.compilation import (
     part,
     unsigned,
 )
-from streamvdib.backends.numba_exponentials import Watched, advance_exponentials, is_exponential
+from streamvdib.backends.numba_exponentials import advance_exponentials, is_exponential
 from streamvdib.backends.numba_filters import GROUP, wrapped
 from streamvdib.backends.numba_neurons import (
     Network,
     Scratch,
+    Watched,
     fill_currents,
     fire,
     integrate,

@@ -6,13 +6,12 @@ from step to step is looked up once, since a step takes no longer than summing a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
     Bytes,
-    Floats,
     Integers,
     Size,
     inlined,
@@ -30,6 +29,7 @@ from streamvdib.backends.numba_filters import (
 from streamvdib.backends.numba_neurons import (
     Network,
     Scratch,
+    Watched,
     fire_over_threshold,
     layer_filters,
     sum_weights,
@@ -59,13 +59,6 @@ from streamvdib.backends.numba_spikes import (
 from streamvdib.backends.numba_vectors import Places, vector_kernel
 
 BYTE = unsigned(8)  # bits
-
-
-class Watched(NamedTuple):
-    """Where to write what every layer did; arrays without elements where nobody watches."""
-
-    spikes: Bytes  # layer after layer, each (n_steps, n_lanes, n_neurons)
-    potentials: Floats
 
 
 @inlined

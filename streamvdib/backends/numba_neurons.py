@@ -7,6 +7,7 @@ from typing import NamedTuple
 from streamvdib.backends.compilation import (
     ONE,
     ZERO,
+    Bytes,
     Floats,
     Integers,
     Keys,
@@ -75,6 +76,13 @@ class Scratch(NamedTuple):
     starts: Integers  # lists of a lane's spikes between layers, (2, n_rows)
     ends: Integers  # (2, n_rows)
     indices: Integers  # (2, n_rows * widest layer + 1)
+
+
+class Watched(NamedTuple):
+    """Where to write what every layer did; arrays without elements where nobody watches."""
+
+    spikes: Bytes  # layer after layer, each (n_steps, n_lanes, n_neurons)
+    potentials: Floats
 
 
 @part
