@@ -18,6 +18,7 @@ from streamvdib.engine_state import state_digest
 from streamvdib.session_log import rerun
 
 SEED = 11
+LOGGED_BYTES = 30_000  # a log of a state and one packet has 11,000
 
 
 def make(about: dict[str, object]) -> Engine:
@@ -57,6 +58,19 @@ def kill_again_and_again(
     return generations
 
 
+def kill_when_steps_are_logged(folder: Path, start: Callable[..., BaseProcess]) -> None:
+    """The log gathers for a tenth of a second, which is longer than a quick machine's lives."""
+    older = set((folder / "log").iterdir())
+    process = start(learn_forever, str(folder), SEED)
+    while not any(
+        path.stat().st_size > LOGGED_BYTES for path in set((folder / "log").iterdir()) - older
+    ):
+        assert process.is_alive()
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+
+
 def assert_nothing_is_lost(folder: Path) -> None:
     """The survivor is what a run that was never killed has at the same packet."""
     checkpoint = survivor(folder)
@@ -77,6 +91,7 @@ def test_ten_kills_leave_a_loadable_checkpoint_each_time(
 ) -> None:
     generations = kill_again_and_again(tmp_path, start, 10)
     assert generations == sorted(set(generations))
+    kill_when_steps_are_logged(tmp_path, start)
     assert_nothing_is_lost(tmp_path)
     assert_the_log_is_readable(tmp_path)
 
@@ -87,5 +102,6 @@ def test_a_hundred_kills_leave_a_loadable_checkpoint_each_time(
 ) -> None:
     generations = kill_again_and_again(tmp_path, start, 100)
     assert generations == sorted(set(generations))
+    kill_when_steps_are_logged(tmp_path, start)
     assert_nothing_is_lost(tmp_path)
     assert_the_log_is_readable(tmp_path)
