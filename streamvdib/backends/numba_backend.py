@@ -7,6 +7,7 @@ what came are kept summed up as well), and scratch of at most 2^18 spikes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,16 +88,10 @@ class NumbaBackend:
         spikes = np.empty(n_rows * sum(sizes), np.uint8)
         potentials = np.empty(n_rows * sum(sizes), self.network.memory.dtype)
         self._advance(inputs, Watched(spikes, potentials))
-        ends = np.cumsum([0] + [n_rows * size for size in sizes])
-
-        def layer(values: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
-            part = values[ends[index] : ends[index + 1]]
-            return part.reshape(inputs.n_steps, self.n_lanes, sizes[index])
-
         return EncoderTrace(
             inputs,
-            tuple(layer(spikes, index) for index in range(len(sizes))),
-            tuple(layer(potentials, index) for index in range(len(sizes))),
+            by_layer(spikes, inputs.n_steps, self.n_lanes, sizes),
+            by_layer(potentials, inputs.n_steps, self.n_lanes, sizes),
         )
 
     def _advance(self, inputs: InputSteps, watched: Watched) -> SpikeArray:
@@ -125,6 +120,18 @@ class NumbaBackend:
         """See ``Backend``."""
         self.encoder.check_weights(weights)
         self.layout.fill_weights(self.network.constants, weights)
+
+
+def by_layer(
+    values: npt.NDArray[Any], n_steps: int, n_lanes: int, sizes: Sequence[int]
+) -> tuple[npt.NDArray[Any], ...]:
+    """What the loops wrote layer after layer, as an array (n_steps, n_lanes, size) of each."""
+    layers, start = [], 0
+    for size in sizes:
+        end = start + n_steps * n_lanes * size
+        layers.append(values[start:end].reshape(n_steps, n_lanes, size))
+        start = end
+    return tuple(layers)
 
 
 def _scratch(layout: Layout, number: npt.DTypeLike) -> Scratch:

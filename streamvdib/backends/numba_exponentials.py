@@ -114,9 +114,9 @@ def advance_exponentials(
             memory, current, count,
         )  # fmt: skip
         if offset == ZERO:
-            open_block(turn, low, count, response, constants, memory)
+            open_block(turn, ZERO, low, count, response, constants, memory)
         if offset_2 == ZERO:
-            open_block(turn_2, low, count, feedback, constants, memory)
+            open_block(turn_2, ZERO, low, count, feedback, constants, memory)
         next_turn, next_offset = following(turn, tau), following(offset, tau)
         next_turn_2, next_offset_2 = following(turn_2, tau_2), following(offset_2, tau_2)
         spikes, place = history_2 + next_turn_2 * n_padded, index * width

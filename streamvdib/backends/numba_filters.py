@@ -172,9 +172,7 @@ def _open_step(
     offset = wrapped(turn + first // GROUP, tau)
     sums = response.sums + term * n_neurons + first
     if offset == 0:
-        _close_block(turn, term, ONE, first, count, response, constants, memory)
-        for i in range(count):
-            memory[sums + i] = 0
+        open_block(turn, term, first, count, response, constants, memory)
     source = response.history + turn * n_neurons + first
     row = term * tau + wrapped(offset + ONE, tau)
     suffix = response.suffixes + row * n_neurons + first
@@ -184,12 +182,14 @@ def _open_step(
 
 @part
 def open_block(
-    turn: Size, first: Size, count: Size, response: Filter, constants: Floats, memory: Floats
-) -> None:
-    """Close the block before the step of row ``turn``, of the first exponential, and begin anew."""
-    _close_block(turn, ZERO, ONE, first, count, response, constants, memory)
+    turn: Size, term: Size, first: Size, count: Size, response: Filter, constants: Floats,
+    memory: Floats,
+) -> None:  # fmt: skip
+    """Close the block before the step of row ``turn``, of one exponential, and begin anew."""
+    _close_block(turn, term, ONE, first, count, response, constants, memory)
+    sums = response.sums + term * response.n_neurons + first
     for i in range(count):
-        memory[response.sums + first + i] = 0
+        memory[sums + i] = 0
 
 
 @inlined

@@ -75,7 +75,7 @@ class Scratch(NamedTuple):
     draws: Floats  # (widest layer,)
     starts: Integers  # lists of a lane's spikes between layers, (2, n_rows)
     ends: Integers  # (2, n_rows)
-    indices: Integers  # (2, n_rows * widest layer + 1)
+    indices: Integers  # (2, n_rows * widest layer + ``ROOM``)
 
 
 class Watched(NamedTuple):

@@ -2,7 +2,7 @@
 
 LLVM would load and store the sum for every few rows; written as one vector instruction a row, it
 stays in registers. Rows may have weights of 4 or 8 bytes, or of 2 or 1 (``reduced_weights``) in the
-place of float32 ones, widened one by one. Weights are added in the order of the list, so a sum
+place of float32 ones, widened when read. Weights are added in the order of the list, so a sum
 does not depend on the width of vectors, nor on how neurons are grouped.
 """
 

@@ -16,7 +16,7 @@ import torch
 
 from streamvdib.backends import EncoderTrace, SpikeArray
 from streamvdib.backends.factor_rings import FactorRings
-from streamvdib.backends.numba_backend import NumbaBackend
+from streamvdib.backends.numba_backend import NumbaBackend, by_layer
 from streamvdib.backends.numba_eprop import advance_learning, update, write_all, write_complete
 from streamvdib.backends.numba_plan import BIAS, FEEDBACK_WEIGHTS, WEIGHTS
 from streamvdib.backends.numba_updates import (
@@ -92,13 +92,9 @@ class DelayedBackend:
         )  # fmt: skip
         advance_learning(*arguments)
         inner.step += n_steps
-        layer_spikes, layer_potentials, start = [], [], 0
-        for size in sizes:
-            end = start + n_steps * size
-            layer_spikes.append(spikes[start:end].reshape(n_steps, 1, size))
-            layer_potentials.append(potentials[start:end].reshape(n_steps, 1, size))
-            start = end
-        return EncoderTrace(inputs, tuple(layer_spikes), tuple(layer_potentials))
+        return EncoderTrace(
+            inputs, by_layer(spikes, n_steps, 1, sizes), by_layer(potentials, n_steps, 1, sizes)
+        )
 
     def update(self) -> None:
         """Make the update that waits for the loss."""
