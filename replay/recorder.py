@@ -1,9 +1,10 @@
 """Writes the events that are being decoded to a file, beside decoding and never in its way.
 
 A thread of its own takes packets from a bounded queue, writes them and forces them to the disk
-every second, so that a crash or ``kill -9`` loses at most the last second. When the disk cannot
-keep up, the oldest waiting events are dropped and counted. When the disk refuses, recording ends,
-the error is kept for the caller to show, and decoding goes on.
+every second, so that a crash or ``kill -9`` loses at most the last second; what it leaves of a torn
+write is told by the readers, after the whole events before it. When the disk cannot keep up, the
+oldest waiting events are dropped and counted. When the disk refuses, recording ends, the error is
+kept for the caller to show, and decoding goes on.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_nothing_ticks_before_the_first_event() -> None:
     assert list(binner().push(EventPacket(as_events([], [], [], []), 50))) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 400), min_size=1, max_size=40),
     st.lists(st.integers(1, 400), max_size=6),
@@ -89,7 +89,7 @@ def test_steps_do_not_depend_on_how_events_are_cut_into_packets(
     assert active(chunks) == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.integers(0, 2**31))
 def test_every_event_is_active_in_its_step_and_nothing_else_is(times: list[int], seed: int) -> None:
     """Oracle: a set of (step, input) per event, by dividing."""

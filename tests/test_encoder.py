@@ -57,7 +57,7 @@ def test_one_hidden_and_one_readout_neuron_by_hand() -> None:
     assert readout.flatten().tolist() == [float(u < s) for u, s in zip(uniform, sigma, strict=True)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31), st.floats(0.02, 0.6))
 def test_the_network_is_what_sums_over_all_past_spikes_give(seed: int, rate: float) -> None:
     """Oracle: potentials from eq. 15 written out with numpy over the whole history."""

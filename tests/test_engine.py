@@ -46,7 +46,7 @@ def assert_same(first: list[Frame], second: list[Frame]) -> None:
         np.testing.assert_array_equal(one.pixels, two.pixels)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 1000),
     st.lists(st.integers(1, 39_999), max_size=8),
@@ -63,7 +63,7 @@ def test_frames_are_bit_identical_however_events_are_cut_into_packets(
     assert_same(whole, parts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.integers(2_000, 39_000))
 def test_no_frame_changes_when_later_events_do(seed: int, change_us: int) -> None:
     events, others = events_of(seed), events_of(seed + 1)

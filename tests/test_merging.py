@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamvdib.errors import ConfigurationError
@@ -14,7 +14,6 @@ def steps(generator: np.random.Generator, n_steps: int) -> InputSteps:
     return input_steps(generator.integers(0, 2, (n_steps, 1, 4)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 5)), max_size=20), st.integers(0, 99))
 def test_lanes_are_the_streams_step_by_step(pushes: list[tuple[int, int]], seed: int) -> None:
     generator = np.random.default_rng(seed)

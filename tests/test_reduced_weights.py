@@ -80,7 +80,7 @@ def test_no_weight_at_all_stays_none() -> None:
 
 
 @given(SYNAPSES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_error_stays_below_its_bound(values: np.ndarray) -> None:
     synapses = torch.from_numpy(values)
     exact = synapses.double()
@@ -93,7 +93,7 @@ def test_the_error_stays_below_its_bound(values: np.ndarray) -> None:
 
 
 @given(SYNAPSES, st.sampled_from(NARROW))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rounding_twice_is_rounding_once(values: np.ndarray, kind: str) -> None:
     once = rounded(torch.from_numpy(values), kind)
     assert torch.equal(rounded(once, kind), once)

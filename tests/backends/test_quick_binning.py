@@ -59,7 +59,7 @@ def by_step(chunks: list[InputSteps]) -> list[tuple[int, int, list[list[int]]]]:
 
 
 @pytest.mark.parametrize("name", sorted(GEOMETRIES))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lengths=st.lists(st.integers(1, 600), min_size=1, max_size=8), seed=st.integers(0, 2**31))
 def test_steps_counters_and_what_waits_equal_the_reference(
     name: str, lengths: list[int], seed: int

@@ -66,7 +66,7 @@ def same(ours: list[Frame], theirs: list[Frame]) -> bool:
 
 @pytest.mark.parametrize("learning", [False, True, *LEARNERS])
 @pytest.mark.parametrize("backend", STEPPING)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(cut=st.integers(0, N_PACKETS), seed=st.integers(0, 1000))
 def test_a_run_cut_anywhere_and_resumed_equals_the_run_in_one(
     backend: str, learning: bool | str, cut: int, seed: int
@@ -175,7 +175,7 @@ def test_every_missing_tensor_is_refused_and_the_engine_stays_as_it_was() -> Non
     cuts=st.lists(st.integers(1, 200), max_size=8),
     silent=st.booleans(),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_skipping_gives_what_is_left_however_the_recording_is_cut(
     cut: int, cuts: list[int], silent: bool
 ) -> None:

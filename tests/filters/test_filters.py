@@ -91,7 +91,6 @@ def test_a_pixel_that_is_merely_busy_is_not_hot() -> None:
     assert all(kept("hot=1", events))
 
 
-@settings(deadline=None)
 @given(events=event_arrays(), support_us=st.integers(1, 3000))
 def test_background_activity_agrees_with_plain_python(events: EventArray, support_us: int) -> None:
     last: dict[tuple[int, int], int] = {}
@@ -103,7 +102,6 @@ def test_background_activity_agrees_with_plain_python(events: EventArray, suppor
     assert kept(f"baf={support_us}", events) == expected
 
 
-@settings(deadline=None)
 @given(events=event_arrays(), period_us=st.integers(1, 3000))
 def test_refractory_agrees_with_plain_python(events: EventArray, period_us: int) -> None:
     last: dict[tuple[int, int], int] = {}
@@ -119,7 +117,7 @@ def test_refractory_agrees_with_plain_python(events: EventArray, period_us: int)
 @pytest.mark.parametrize(
     "specification", ["hot=2", "baf=500", "roi=1:1:5:4", "polarity=on", "refractory=700"]
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(events=event_arrays(max_gap_us=100_000), cuts=st.lists(st.integers(0, 120), max_size=6))
 def test_what_stays_does_not_depend_on_how_events_were_cut(
     specification: str, events: EventArray, cuts: list[int]

@@ -140,7 +140,7 @@ def test_with_each_target_updates_are_those_of_torch(
     assert_same_weights(engine, oracle, 2e-6)
 
 
-@tried(max_examples=25, deadline=None)
+@tried(max_examples=25)
 @given(
     cut=st.integers(1, N_STEPS - 1),
     decode_every=st.sampled_from([1, 3, 10]),

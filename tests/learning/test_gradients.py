@@ -126,7 +126,7 @@ def is_learned_feedback(model: Model, name: str) -> bool:
     return bool(model.encoder.layers[int(name.split(".")[1])].neuron.learns_feedback)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),
     hidden=st.lists(st.integers(1, 4), max_size=2),

@@ -45,7 +45,7 @@ def assert_same(model: Model, inputs: torch.Tensor, seed: int, first_step: int) 
             torch.testing.assert_close(sequence.potentials[step], state.membrane_potential)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     hidden=st.lists(st.integers(1, 5), max_size=2),
@@ -109,7 +109,7 @@ def test_windows_keep_lanes_together() -> None:
     assert found[2].tolist() == [[4.0, 5.0], [8.0, 9.0]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), n_rows=st.integers(1, 30), n_inputs=st.integers(1, 70))
 def test_products_with_few_spikes_are_the_dense_products(
     seed: int, n_rows: int, n_inputs: int

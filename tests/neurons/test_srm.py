@@ -48,7 +48,7 @@ def test_a_neuron_at_its_threshold_spikes() -> None:
     assert states[0].spikes.item() == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(1, 3), st.integers(0, 2**31))
 def test_without_feedback_the_potential_is_the_convolution_of_current_and_kernel(
     tau_e: int, n_basis: int, seed: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from streamvdib.replay.recorder import RELATIVE, RecordedSource, Recorder
 from streamvdib.replay.writers import ENCODERS, open_writer
 from streamvdib.replay.writers.files import FileWriter
 
-from streamvdib.errors import RecordingError, SinkError
+from streamvdib.errors import RecordingError, SinkError, TruncatedRecordingError
 from streamvdib.events import EVENT_DTYPE, EventArray, EventPacket, SensorSize
 from streamvdib.sources import open_source, svr
 
@@ -64,9 +65,24 @@ for k in range(10**9):
 """
 
 
+def read_torn(path: Path, size: SensorSize) -> EventArray:
+    """What a recording whose last write may be torn gives: the same strictly and leniently.
+
+    Of .npy the header promises nothing before it is closed, so it is read leniently only.
+    """
+    kept = read(path, lenient=True, sensor_size=size)
+    if path.suffix != ".npy":
+        source = open_source(path, sensor_size=size)
+        strict = [np.empty(0, EVENT_DTYPE)]
+        with contextlib.closing(source), contextlib.suppress(TruncatedRecordingError):
+            strict.extend(packet.events for packet in source)
+        assert np.array_equal(np.concatenate(strict), kept)
+    return kept
+
+
 @pytest.mark.parametrize("suffix", ENCODERS)
 def test_a_killed_recording_is_good_up_to_what_was_written(suffix: str, tmp_path: Path) -> None:
-    """Of .npy the header promises nothing before it is closed, so it is read leniently."""
+    """The kill may fall into a write, and the system then has taken a part of it."""
     path = tmp_path / f"a{suffix}"
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_FOR_EVER, str(path)], stdout=subprocess.PIPE
@@ -76,9 +92,30 @@ def test_a_killed_recording_is_good_up_to_what_was_written(suffix: str, tmp_path
         while n_written < 100_000:
             n_written = int(process.stdout.readline())
         os.kill(process.pid, signal.SIGKILL)
-    events = read(path, lenient=suffix == ".npy", sensor_size=SensorSize(240, 180))
+    events = read_torn(path, SensorSize(240, 180))
     assert len(events) >= n_written
     assert np.array_equal(events["t_us"], np.arange(len(events)))
+
+
+@pytest.mark.parametrize("suffix", ENCODERS)
+def test_a_recording_torn_anywhere_in_its_last_write_is_good_up_to_there(
+    suffix: str, tools: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    events = tools.some_events(120)
+    events["t_us"] -= events["t_us"][0]
+    writer = open_writer(path, tools.size)
+    writer.write(EventPacket(events[:90], int(events["t_us"][90])))
+    n_whole = path.stat().st_size
+    writer.write(EventPacket(events[90:], int(events["t_us"][-1]) + 1))
+    data = path.read_bytes()
+    writer.close()
+    torn = tmp_path / f"torn{suffix}"
+    for n_bytes in range(n_whole, len(data)):
+        torn.write_bytes(data[:n_bytes])
+        kept = read_torn(torn, tools.size)
+        assert 90 <= len(kept) <= 120
+        assert np.array_equal(kept, events[: len(kept)])
 
 
 class SlowOrFullDisk:

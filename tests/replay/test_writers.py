@@ -77,7 +77,7 @@ def test_what_is_written_is_what_is_read(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".es", ".raw", ".svr", ".csv", ".npy", ".aedat4"])
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(events=event_arrays(), n_packets=st.integers(1, 5))
 def test_any_events_survive_writing_and_reading(
     suffix: str, tmp_path: Path, events: EventArray, n_packets: int

@@ -203,9 +203,7 @@ def test_a_flood_is_answered_at_the_rate_and_counted(make_server) -> None:
     assert refused["too_many_requests"] == desk.n_refused["too_many_requests"] > 0
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=6))
 def test_random_parts_leave_the_desk_standing(make_server_once, parts: list[bytes]) -> None:
     server = make_server_once

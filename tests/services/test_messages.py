@@ -8,7 +8,7 @@ from pathlib import Path
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from streamvdib.services.bounds import WireError
 from streamvdib.services.messages import (
@@ -130,7 +130,6 @@ def test_a_payload_that_contradicts_its_header_is_refused(changes: dict) -> None
         decode_payload(header, PIXELS)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # nothing is timed
 @given(
     st.lists(
         st.tuples(st.integers(0, 2**40), st.integers(0, 345), st.integers(0, 259), st.booleans()),

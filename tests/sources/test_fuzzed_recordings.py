@@ -15,8 +15,7 @@ from tests.sources.written_with_libraries import write_aedat4
 
 FUZZED = settings(
     max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 LARGEST = 1 << 16  # events that a file of this size could hold at most, with vectors
 

@@ -44,7 +44,6 @@ def unpacked(frame: bytes, room: int = 1 << 18) -> bytes | None:
     return None if n_bytes < 0 else memory[:n_bytes].tobytes()
 
 
-@settings(deadline=None)
 @given(parts=st.lists(pieces, max_size=60), level=st.sampled_from([0, 9]))
 def test_a_frame_is_unpacked_to_what_was_packed(parts: list[bytes], level: int) -> None:
     """Literals and matches of all lengths, near and far, in one block and in several."""
@@ -113,7 +112,7 @@ def test_what_does_not_fit_is_left_to_the_library() -> None:
             assert unpacked(frame, room) is None
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_a_damaged_frame_gives_what_the_library_gives_or_nothing(data: st.DataObject) -> None:
     """Flipped bits, pieces cut out or put in, and room of any size: nothing written outside."""

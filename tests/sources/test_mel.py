@@ -38,7 +38,7 @@ def test_the_filters_are_triangles_that_sum_to_one_and_overlap_by_half() -> None
         np.testing.assert_allclose(filters[channel], triangle / triangle.sum(), atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=12), st.sampled_from([8_000, 11_025]))
 def test_frames_do_not_depend_on_how_the_samples_were_cut(sizes: list[int], rate_hz: int) -> None:
     samples = np.random.default_rng(0).normal(size=sum(sizes)) * 0.1

@@ -61,7 +61,7 @@ def test_a_first_line_of_two_numbers_is_the_size_of_the_sensor(tmp_path: Path) -
     assert open_source(tmp_path / "made.txt").sensor_size == SensorSize(77, 55)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.decimals(0, 10**9, allow_nan=False, places=9))
 def test_seconds_become_microseconds_in_decimal_arithmetic(seconds: Decimal) -> None:
     from streamvdib.sources.text_kernel import _number
@@ -71,7 +71,7 @@ def test_seconds_become_microseconds_in_decimal_arithmetic(seconds: Decimal) -> 
     assert _number(data, 0, 6) == (expected, len(data))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(0, 1e9, allow_nan=False), st.integers(0, 17))
 def test_numbers_with_exponents_are_read_like_decimal_reads_them(value: float, digits: int) -> None:
     from streamvdib.sources.text_kernel import _number

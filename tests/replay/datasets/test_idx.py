@@ -42,7 +42,7 @@ def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(shape=st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(1, 5)))
 def test_write_then_read_is_the_identity(
     tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, int, int]

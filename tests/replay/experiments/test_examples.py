@@ -45,7 +45,7 @@ def test_the_rate_code_spikes_as_often_as_the_pixel_is_bright() -> None:
     assert abs(float(rates[1]) - 0.25) < 0.03
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), n_steps=st.integers(1, 40))
 def test_a_blobs_class_names_the_lines_that_it_lights(seed: int, n_steps: int) -> None:
     blobs = draw_blobs(n_steps, 3, generator(seed))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from streamvdib.replay.simulator import EventCamera, PixelModel, simulate_frames
 
@@ -25,7 +25,6 @@ def test_events_lie_where_the_image_changed_and_in_order_of_time() -> None:
     assert (np.diff(events["t_us"]) > 0).all()
 
 
-@settings(deadline=None)
 @given(cuts=st.lists(st.integers(1, 99), unique=True, max_size=6))
 def test_images_in_between_on_the_same_line_change_nothing(cuts: list[int]) -> None:
     """Law: a ramp of log intensity gives the same events however many images show it."""

@@ -54,7 +54,7 @@ def test_a_seed_repeats_its_recording_and_another_gives_another() -> None:
     assert len(simulate_nmnist(digit, 7)) != len(simulate_nmnist(digit, 8))
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(
     digits=st.lists(st.integers(0, 9), min_size=1, max_size=4),
     dt_us=st.sampled_from([5_000, 10_000, 33_000]),
@@ -109,7 +109,7 @@ def test_a_slow_digit_stays_within_the_middle_of_a_dvs128() -> None:
 
 
 @given(digit=st.integers(0, 9), seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_drawn_digit_is_normalised_as_mnist_is(digit: int, seed: int) -> None:
     """Within about 20 x 20, ink's centre of mass in the middle, paper black, ink white."""
     image = draw_digit(digit, seed).astype(float)

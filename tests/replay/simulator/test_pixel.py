@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from streamvdib.replay.simulator import PixelModel, simulate_frames
 
@@ -94,13 +94,11 @@ def test_shot_noise_has_its_rate_and_is_rarer_in_the_light() -> None:
     assert count(255.0) == pytest.approx(2_500, rel=0.1)
 
 
-@settings(deadline=None)
 @given(level=st.floats(-3, 3))
 def test_a_still_scene_without_noise_gives_no_event(level: float) -> None:
     assert len(seen([level] * 4, ideal())) == 0
 
 
-@settings(deadline=None)
 @given(contrast=st.floats(0.05, 1.5), threshold=st.floats(0.1, 0.5))
 def test_double_contrast_gives_double_events(contrast: float, threshold: float) -> None:
     pixel = ideal(threshold_on=threshold)
@@ -109,7 +107,6 @@ def test_double_contrast_gives_double_events(contrast: float, threshold: float) 
     assert 2 * one <= two <= 2 * one + 1
 
 
-@settings(deadline=None)
 @given(levels=st.lists(st.floats(-2, 2), min_size=2, max_size=6))
 def test_turning_the_scene_upside_down_swaps_on_and_off(levels: list[float]) -> None:
     # Odd values: where a threshold is met exactly at an image, rounding decides.
@@ -120,7 +117,6 @@ def test_turning_the_scene_upside_down_swaps_on_and_off(levels: list[float]) -> 
     np.testing.assert_allclose(events["t_us"], mirrored["t_us"], atol=1)
 
 
-@settings(deadline=None)
 @given(levels=st.lists(st.floats(-2, 2), min_size=2, max_size=6), refractory=st.integers(50, 5000))
 def test_no_two_events_of_a_pixel_are_closer_than_the_reset_time(
     levels: list[float], refractory: int
@@ -130,7 +126,6 @@ def test_no_two_events_of_a_pixel_are_closer_than_the_reset_time(
     assert (gaps >= refractory - 1).all()
 
 
-@settings(deadline=None)
 @given(levels=st.lists(st.floats(-2, 2), min_size=2, max_size=5), seed=st.integers(0, 9))
 def test_a_seed_repeats_its_events(levels: list[float], seed: int) -> None:
     pixel = ideal(threshold_mismatch=0.05, shot_noise_hz=100.0, leak_hz=10.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamvdib.errors import ConfigurationError
@@ -20,7 +20,6 @@ def numbered(first: int, n_events: int) -> Any:
     return as_events(t_us, t_us % 100, t_us % 90, t_us % 2 == 0)
 
 
-@settings(deadline=None)
 @given(
     capacity=st.integers(1, 50),
     actions=st.lists(st.tuples(st.booleans(), st.integers(0, 70)), max_size=40),

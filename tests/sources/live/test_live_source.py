@@ -31,7 +31,7 @@ from streamvdib.sources.watched import WatchedSource
 GONE = LiveSourceError("scripted: it has gone")
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(cuts=st.lists(st.integers(0, 400), max_size=10), step_us=st.sampled_from([1, 3, 50]))
 def test_packets_hold_the_same_events_however_they_were_cut(
     tools: Any, cuts: list[int], step_us: int

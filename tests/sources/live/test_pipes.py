@@ -57,7 +57,7 @@ def fifo(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(cuts=st.lists(st.integers(0, 3000), max_size=12))
 def test_bytes_give_the_same_events_however_they_are_cut(
     tools: Any, tmp_path: Path, suffix: str, cuts: list[int]
@@ -239,7 +239,7 @@ def test_a_damaged_chunk_of_our_own_container_is_passed_over(tools: Any, tmp_pat
     assert len(found) == 300
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.binary(max_size=300),
     head=st.sampled_from([b"", b"SVR1", b"Event Stream", b"% evt 3.0\n", b"%", b"t,x,y,p\n"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamvdib.events import EventArray, SensorSize, as_events
@@ -108,7 +108,6 @@ def test_a_promise_of_silence_is_placed_on_the_same_time() -> None:
     assert timeline.place((1 << 32) - 20) is None
 
 
-@settings(deadline=None)
 @given(
     times=st.lists(
         st.one_of(st.integers(0, 5000), st.integers(0, 2**32 - 1)), min_size=1, max_size=300
