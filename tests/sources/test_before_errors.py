@@ -7,25 +7,13 @@ import pytest
 from streamvdib.replay.writers.aedat4 import Encoder
 
 from streamvdib.errors import EventOrderError, RecordingError, TruncatedRecordingError
-from streamvdib.events import EventArray, EventPacket, SensorSize, empty_events
+from streamvdib.events import EventPacket, SensorSize
 from streamvdib.sources import open_source
-from tests.sources.written import BY_BYTES, some_events
+from tests.sources.written import BY_BYTES, delivered, some_events
 
 N_BEFORE = 250
 WITH_ORDER = [name for name in BY_BYTES if not name.startswith("Event Stream")]
 """Formats in which time can run back."""
-
-
-def delivered(path: Path) -> tuple[EventArray, RecordingError | EventOrderError | None]:
-    """The events that came, and the error after them."""
-    pieces = [empty_events()]
-    try:
-        for packet in open_source(path):
-            pieces.append(packet.events)
-            assert (packet.events["t_us"] < packet.end_us).all()
-    except (RecordingError, EventOrderError) as error:
-        return np.concatenate(pieces), error
-    return np.concatenate(pieces), None
 
 
 @pytest.mark.parametrize("name", WITH_ORDER)
@@ -37,7 +25,7 @@ def test_all_events_before_one_that_is_too_early_are_delivered(name: str, tmp_pa
     early["t_us"][N_BEFORE] = 7
     path = tmp_path / "made"
     path.write_bytes(written.write(early, written.size))
-    found, error = delivered(path)
+    found, error = delivered(open_source(path))
     np.testing.assert_array_equal(found, events[:N_BEFORE])
     assert isinstance(error, EventOrderError)
 
@@ -50,7 +38,7 @@ def test_all_events_before_one_that_is_cut_off_are_delivered(name: str, tmp_path
     path = tmp_path / "made"
     n_cut = 3 if name.startswith("text") else 1
     path.write_bytes(written.write(events, written.size)[:-n_cut])
-    found, error = delivered(path)
+    found, error = delivered(open_source(path))
     assert isinstance(error, TruncatedRecordingError)
     n_left = 100 if name == "AEDAT 3.1" else 4  # its events come in packets
     assert len(found) >= 300 - n_left
@@ -60,7 +48,7 @@ def test_all_events_before_one_that_is_cut_off_are_delivered(name: str, tmp_path
 def test_all_lines_before_a_bad_one_are_delivered(tmp_path: Path) -> None:
     path = tmp_path / "made.txt"
     path.write_text("".join(f"{t} 3 4 1\n" for t in range(1000, 1200)) + "1200 3 x 1\n1201 3 4 1\n")
-    found, error = delivered(path)
+    found, error = delivered(open_source(path))
     assert found["t_us"].tolist() == list(range(1000, 1200))
     assert isinstance(error, RecordingError)
 
@@ -79,7 +67,7 @@ def test_all_packets_of_aedat4_before_a_damaged_one_are_delivered(
     packets[2][8 if damage == "frame" else packets[2].index(b"EVTS")] ^= 0xFF
     path = tmp_path / "made.aedat4"
     path.write_bytes(encoder.header() + b"".join(packets))
-    found, error = delivered(path)
+    found, error = delivered(open_source(path))
     np.testing.assert_array_equal(found, events[:200])
     assert "a packet must be whole" in str(error)
     lenient = open_source(path, lenient=True)

@@ -13,10 +13,7 @@ from streamvdib.sources import FORMATS, open_source
 from tests.sources.written import BY_BYTES, join, some_events
 from tests.sources.written_with_libraries import write_aedat4
 
-FUZZED = settings(
-    max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+FUZZED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LARGEST = 1 << 16  # events that a file of this size could hold at most, with vectors
 
 

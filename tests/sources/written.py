@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from streamvdib.errors import EventOrderError, RecordingError
 from streamvdib.events import EventArray, SensorSize, as_events, empty_events
 
 
@@ -51,6 +52,18 @@ def join(source: Any) -> EventArray:
     """All events of a source."""
     pieces = [packet.events for packet in source]
     return np.concatenate(pieces) if pieces else empty_events()
+
+
+def delivered(source: Any) -> tuple[EventArray, RecordingError | EventOrderError | None]:
+    """The events that came of a source, and the error after them."""
+    pieces = [empty_events()]
+    try:
+        for packet in source:
+            pieces.append(packet.events)
+            assert (packet.events["t_us"] < packet.end_us).all()
+    except (RecordingError, EventOrderError) as error:
+        return np.concatenate(pieces), error
+    return np.concatenate(pieces), None
 
 
 def rows(events: EventArray) -> list[tuple[int, int, int, bool]]:
